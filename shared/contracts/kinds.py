@@ -1,0 +1,35 @@
+"""The closed list of document kinds: schema version and days to live (0: never expires)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """`schema_version` is what is written today; `days_to_live` 0 means that it never expires."""
+
+    schema_version: int
+    days_to_live: int = 0
+
+
+KINDS: dict[str, Kind] = {
+    # in a tenant's partition
+    "profile": Kind(1),  # accounts, chart of categories, base currency, time zone: what a classification must know
+    "receipt": Kind(1, 30),  # after that a terminal run is the receipt
+    "run": Kind(1),
+    "audit": Kind(1),
+    "audit_head": Kind(1),
+    "transaction": Kind(1),
+    "ingestion": Kind(1, 30),
+    "merchant": Kind(1),  # recent charges and amounts of one merchant
+    "memory": Kind(1),  # what people's reviews taught about one merchant or neighbourhood
+    "category": Kind(1),  # recent amounts of one category
+    "finding": Kind(1),
+    "counter": Kind(1),
+    "outbox": Kind(1, 30),
+    "parked": Kind(1),
+    # in `system`
+    "tenant": Kind(1),
+}
+
+SYSTEM_PARTITION = "system"

@@ -1,0 +1,25 @@
+"""The telemetry sink: where `trace` and `score` events go (Event Hubs).
+
+Promise: `emit` returns at once, never raises, never blocks and never changes an outcome. The buffer is bounded; what
+does not fit, or cannot be delivered, is dropped and counted in `dropped`. `flush` tries to deliver what is buffered
+within about a second and never raises either.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class TelemetrySink(Protocol):
+    """See the module docstring for the promises."""
+
+    @property
+    def dropped(self) -> int:
+        """How many events were lost since the start."""
+        ...
+
+    def emit(self, event: dict[str, Any]) -> None: ...
+
+    async def flush(self) -> None: ...
+
+    async def close(self) -> None: ...
