@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 
 class OutgoingMessage(NamedTuple):
-    """`body`: at most 200 kB (the platform's limit is 256 kB with headers). `session_id`, `message_id` <= 128 characters.
+    """`body`: at most 200 kB (the platform's limit is 256 kB with headers). Ids are at most 128 characters.
 
     `scheduled_at`: UTC instant as text, "" for now. `properties`: application properties, text only.
     """

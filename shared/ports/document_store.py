@@ -10,7 +10,7 @@
   `sort` then `id`, optionally only those whose `keys[name] == value` (one pair), optionally with `low <= sort < high`;
   `cursor` continues where a page ended, also after writes in between (no repeats of unchanged documents, no gaps).
 * **due** alone crosses partitions: documents of one kind with `due_at <= before`, oldest first. For timers.
-* **TTL**: after `expires_at` a document is no longer returned, and its id may be created again; the space is freed later.
+* **TTL**: after `expires_at` a document is no longer returned, and its id may be created again.
 * **schema_version**: older bodies are upcast by `Schemas` on the way out; a newer one than known is `RetryableError`
   ("schema_too_new"): an old instance during a deployment waits, and parks nothing.
 * A store that cannot be reached, is locked or full raises `RetryableError`; nothing else escapes.
@@ -119,7 +119,7 @@ class DocumentStore(Protocol):
     async def commit(
         self, partition: str, writes: Sequence[Document], *, deletes: Sequence[Document] = ()
     ) -> dict[str, str]:
-        """Write all or nothing; returns the new etag of each written id. `deletes` must carry the etag they were read with."""
+        """All or nothing; returns the new etag of each written id. `deletes` carry the etag they were read with."""
         ...
 
     async def ping(self) -> None:
