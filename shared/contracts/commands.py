@@ -1,0 +1,145 @@
+"""Commands on the wire: one closed envelope per command type (JSON Schema in docs/schemas/command-envelope.json)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import Field, TypeAdapter, ValidationError
+
+from shared.contracts.instants import text
+from shared.contracts.shape import ReferenceId, Shape, TenantId
+from shared.contracts.transactions import TransactionFacts
+from shared.errors import InvalidInputError, RetryableError
+
+ENVELOPE_VERSION = 1
+OURSELVES = "countersign"
+"""The `producer` of commands that our own functions accepted."""
+
+Instant = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$")]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class ClassifyTransaction(Shape):
+    """Judge one transaction."""
+
+    transaction: TransactionFacts
+
+
+class IngestionCompleted(Shape):
+    """An outside pipeline has finished a batch: each transaction becomes a `ClassifyTransaction` of its own."""
+
+    batch_id: ReferenceId
+    source: ReferenceId
+    transactions: Annotated[list[TransactionFacts], Field(min_length=1, max_length=100)]
+
+
+class SweepTenant(Shape):
+    """Look for what is wrong in one tenant's data, as of `day`."""
+
+    day: Day
+
+
+class _Envelope(Shape):
+    """What every command carries. `attempt` starts at 1 and grows with each scheduled retry."""
+
+    schema_version: Literal[1] = 1
+    command_id: ReferenceId
+    tenant: TenantId
+    correlation_id: Annotated[str, Field(min_length=1, max_length=200)]
+    causation_id: Annotated[str, Field(max_length=64)] = ""
+    issued_at: Instant
+    producer: ReferenceId
+    traceparent: Annotated[str, Field(pattern=r"^(00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})?$")] = ""
+    attempt: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class ClassifyTransactionEnvelope(_Envelope):
+    """`ClassifyTransaction` on lane runtime-ingestion-completed."""
+
+    command_type: Literal["ClassifyTransaction"] = "ClassifyTransaction"
+    payload: ClassifyTransaction
+
+
+class IngestionCompletedEnvelope(_Envelope):
+    """`IngestionCompleted` on lane runtime-ingestion-completed."""
+
+    command_type: Literal["IngestionCompleted"] = "IngestionCompleted"
+    payload: IngestionCompleted
+
+
+class SweepTenantEnvelope(_Envelope):
+    """`SweepTenant` on lane runtime-nightly-anomaly-sweep."""
+
+    command_type: Literal["SweepTenant"] = "SweepTenant"
+    payload: SweepTenant
+
+
+CommandEnvelope = ClassifyTransactionEnvelope | IngestionCompletedEnvelope | SweepTenantEnvelope
+
+
+@cache
+def envelope_adapter() -> TypeAdapter[CommandEnvelope]:
+    """One validator for all commands, chosen by `command_type`."""
+    return TypeAdapter(Annotated[CommandEnvelope, Field(discriminator="command_type")])
+
+
+def parse_envelope(body: bytes) -> CommandEnvelope:
+    """The envelope in `body`.
+
+    Raises `RetryableError("schema_too_new")` for a newer version than this code knows (a newer instance during a
+    deployment) and `InvalidInputError("malformed_envelope")` for anything else that is not a command.
+    """
+    try:
+        return envelope_adapter().validate_json(body)
+    except ValidationError as failed:
+        errors = problems(failed)
+        if _version_in(body) > ENVELOPE_VERSION:
+            message = "the envelope has a newer schema version than this code knows"
+            raise RetryableError(message, code="schema_too_new") from failed
+    raise InvalidInputError("the message is not a command envelope", errors, code="malformed_envelope")
+
+
+def problems(failed: ValidationError) -> list[dict[str, str]]:
+    """What was wrong where, without echoing what was sent."""
+    return [
+        {"pointer": "/" + "/".join(str(part) for part in error["loc"]), "message": error["msg"][:200]}
+        for error in failed.errors(include_url=False, include_input=False, include_context=False)[:20]
+    ]
+
+
+def _version_in(body: bytes) -> int:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return 0
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    return version if isinstance(version, int) and not isinstance(version, bool) else 0
+
+
+def envelope(
+    command_type: str,
+    payload: dict[str, Any],
+    *,
+    command_id: str,
+    tenant: str,
+    source: str,
+    issued_at: Any,
+    causation_id: str = "",
+    traceparent: str = "",
+) -> dict[str, Any]:
+    """A new envelope of our own as a JSON object. `source`: the conversation or the kind of source it comes from."""
+    return {
+        "schema_version": ENVELOPE_VERSION,
+        "command_id": command_id,
+        "command_type": command_type,
+        "tenant": tenant,
+        "correlation_id": f"agent:{tenant}:{source}:{command_id}",
+        "causation_id": causation_id,
+        "issued_at": text(issued_at),
+        "producer": OURSELVES,
+        "traceparent": traceparent,
+        "attempt": 1,
+        "payload": payload,
+    }
