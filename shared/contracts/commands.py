@@ -41,6 +41,30 @@ class SweepTenant(Shape):
     day: Day
 
 
+class ReviewTransaction(Shape):
+    """A person's answer to a transaction: over HTTP only, because a message on a lane proves nothing.
+
+    action: `approve` the suggestion, `reclassify` into `category`, or `route` to a person (`NeedsReview`).
+    decision_version: the version the person saw; another one in the store is a conflict.
+    """
+
+    transaction_id: ReferenceId
+    action: Literal["approve", "reclassify", "route"]
+    decision_version: Annotated[int, Field(ge=0)]
+    category: Annotated[str, Field(max_length=120)] = ""
+    note: Annotated[str, Field(max_length=600)] = ""
+    reviewer: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ResolveParked(Shape):
+    """An operator's decision on a parked command: over HTTP only."""
+
+    parked_id: ReferenceId
+    resolution: Literal["replay", "discard"]
+    operator: Annotated[str, Field(min_length=1, max_length=200)]
+    note: Annotated[str, Field(max_length=600)] = ""
+
+
 class _Envelope(Shape):
     """What every command carries. `attempt` starts at 1 and grows with each scheduled retry."""
 
@@ -76,7 +100,23 @@ class SweepTenantEnvelope(_Envelope):
     payload: SweepTenant
 
 
+class ReviewTransactionEnvelope(_Envelope):
+    """Made by the HTTP function that knows the reviewer; never read from a lane."""
+
+    command_type: Literal["ReviewTransaction"] = "ReviewTransaction"
+    payload: ReviewTransaction
+
+
+class ResolveParkedEnvelope(_Envelope):
+    """Made by the HTTP function that knows the operator; never read from a lane."""
+
+    command_type: Literal["ResolveParked"] = "ResolveParked"
+    payload: ResolveParked
+
+
 CommandEnvelope = ClassifyTransactionEnvelope | IngestionCompletedEnvelope | SweepTenantEnvelope
+"""What may arrive on a lane."""
+AnyCommand = CommandEnvelope | ReviewTransactionEnvelope | ResolveParkedEnvelope
 
 
 @cache

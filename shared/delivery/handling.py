@@ -1,0 +1,93 @@
+"""What delivery works with: the ports in one value, and what a flow is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from shared.audit.record import Entry
+from shared.ports.checkpoint_log import CheckpointLog
+from shared.ports.command_bus import CommandBus
+from shared.ports.document_store import Document, DocumentStore
+from shared.ports.event_publisher import EventPublisher
+from shared.ports.telemetry_sink import TelemetrySink
+from shared.runs.life_cycle import Run
+
+if TYPE_CHECKING:
+    from shared.contracts.commands import AnyCommand
+
+
+class Producer(NamedTuple):
+    """An outside pipeline that may put commands on a lane: these command types, for these tenants, and no others."""
+
+    name: str
+    command_types: frozenset[str]
+    tenants: frozenset[str]
+
+
+class Work(NamedTuple):
+    """What a flow is given. `documents`: what its `needs` asked for, by id; what is missing is absent.
+
+    `run` is Running. `store` is for the one bounded query that a flow may make.
+    """
+
+    command: AnyCommand
+    partition: str
+    run: Run
+    documents: Mapping[str, Document]
+    now: datetime
+    store: DocumentStore
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a flow gives back; nothing is saved yet.
+
+    run: in a terminal status. entries: at least one audit entry. commands: envelopes of ours to send on (JSON objects).
+    events: CloudEvents. scores: telemetry about each specialist. answer: what the caller of an HTTP command is told.
+    """
+
+    run: Run
+    entries: list[Entry]
+    writes: list[Document] = field(default_factory=list)
+    deletes: list[Document] = field(default_factory=list)
+    commands: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    answer: dict[str, Any] = field(default_factory=dict)
+
+
+class Flow(Protocol):
+    """One command's story. One file in `flows/` and one line in `bootstrap.py`."""
+
+    def needs(self, command: Any) -> tuple[str, ...]:
+        """The ids to read beside receipt, run and audit head: known from the command alone, at most 20."""
+        ...
+
+    async def handle(self, work: Work) -> Outcome: ...
+
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
+        """What else to write when the command is parked: its subject must not look as if it were still on its way."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The ports and givens that delivery works with; one per process, made by `bootstrap`.
+
+    now: the UTC clock. new_salt: 32 random hex digits. jitter: a random number in [0, 1).
+    """
+
+    store: DocumentStore
+    bus: CommandBus
+    events: EventPublisher
+    telemetry: TelemetrySink
+    checkpoints: CheckpointLog
+    now: Callable[[], datetime]
+    new_salt: Callable[[], str]
+    jitter: Callable[[], float]
+    flows: Mapping[str, Flow]
+    producers: tuple[Producer, ...] = ()
+    known_tenants: set[str] = field(default_factory=set)

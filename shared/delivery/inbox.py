@@ -1,0 +1,222 @@
+"""The inbox: every command is handled exactly once in effect, however often it arrives."""
+
+from __future__ import annotations
+
+import logging
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from shared.audit.record import canonical
+from shared.audit.trail import HEAD_ID
+from shared.contracts.commands import OURSELVES, parse_envelope
+from shared.contracts.identity import partition_of, run_id_of
+from shared.contracts.instants import after, text
+from shared.contracts.kinds import KINDS
+from shared.delivery import outbox
+from shared.delivery.handling import Delivery, Outcome, Work
+from shared.delivery.one_commit import commit
+from shared.delivery.parking import Incoming, park_command, park_unreadable, receipt_document, run_document_of
+from shared.delivery.retry import Park, RetryLater, after_failure
+from shared.delivery.tenants import register
+from shared.errors import ConflictError, IdempotencyMismatchError, RetryableError, TerminalError
+from shared.ports.document_store import Document
+from shared.runs.life_cycle import Run, is_terminal, moved_to, pending
+
+if TYPE_CHECKING:
+    from shared.contracts.commands import AnyCommand, CommandEnvelope
+
+log = logging.getLogger("countersign.inbox")
+
+DECISIONS = 3
+"""How often a command that lost a race is decided again at once, before it is sent round the lane."""
+
+
+async def handle_once(delivery: Delivery, incoming: Incoming) -> str:
+    """Handle one message of a lane. Returns "committed", "duplicate", "retried" or "parked"; the message is done.
+
+    Raises only when not even the failure could be recorded: then the host must deliver the message again.
+    """
+    try:
+        command = parse_envelope(incoming.body)
+    except TerminalError as failed:
+        await park_unreadable(delivery, incoming, Park(failed.code, str(failed)))
+        return "parked"
+    except RetryableError as failed:
+        return await _retry_unread(delivery, incoming, failed)
+    try:
+        return await _handle(delivery, command, incoming.body)
+    except Exception as failed:  # noqa: BLE001  whatever a flow raises, the rule below decides; nothing is lost
+        return await _after_failure(delivery, incoming, command, failed)
+
+
+async def execute(delivery: Delivery, command: AnyCommand, *, fingerprint: str) -> dict[str, Any]:
+    """Handle a command of an authenticated caller at once and return its answer; a repeat gets the first answer.
+
+    fingerprint: of what the caller sent. Another one under the same command id is `IdempotencyMismatchError`.
+    Other errors are the flow's own: the caller may try again.
+    """
+    partition = partition_of(command.tenant)
+    await register(delivery, command.tenant)
+    for turn in range(DECISIONS):
+        documents = await _read(delivery, partition, command)
+        receipt = documents.get(f"receipt:{command.command_id}")
+        if receipt is not None:
+            if receipt.body["fingerprint"] != fingerprint:
+                raise IdempotencyMismatchError("this idempotency key was used with another body; take a new key")
+            answer: dict[str, Any] = receipt.body["answer"]
+            return answer
+        try:
+            outcome = await _decide_and_commit(delivery, command, documents, fingerprint=fingerprint)
+        except ConflictError:
+            if turn == DECISIONS - 1:
+                raise
+        else:
+            return outcome.answer
+    raise AssertionError("unreachable")
+
+
+async def _handle(delivery: Delivery, command: CommandEnvelope, body: bytes) -> str:
+    """Read, check, decide, commit; a lost race is read and decided again."""
+    partition = partition_of(command.tenant)
+    for turn in range(DECISIONS):
+        documents = await _read(delivery, partition, command)
+        run_document = documents.get(f"run:{run_id_of(partition, command.command_id)}")
+        await _check_authority(delivery, command, run_document, body)
+        if f"receipt:{command.command_id}" in documents or (run_document and is_terminal(run_document.body)):
+            return "duplicate"
+        try:
+            outcome = await _decide_and_commit(delivery, command, documents)
+        except ConflictError:
+            if turn == DECISIONS - 1:
+                raise
+        else:
+            _report(delivery, command, outcome)
+            return "committed"
+    raise AssertionError("unreachable")
+
+
+async def _read(delivery: Delivery, partition: str, command: AnyCommand) -> dict[str, Document]:
+    """Everything the command's handling needs, in one round trip."""
+    run_id = run_id_of(partition, command.command_id)
+    needed = delivery.flows[command.command_type].needs(command)
+    ids = [f"receipt:{command.command_id}", f"run:{run_id}", HEAD_ID, *needed]
+    return await delivery.store.read_many(partition, ids)
+
+
+async def _decide_and_commit(
+    delivery: Delivery, command: AnyCommand, documents: dict[str, Document], *, fingerprint: str = ""
+) -> Outcome:
+    """Let the flow decide, and commit everything it returned together with run, receipt, outbox and audit."""
+    partition, key = partition_of(command.tenant), command.command_id
+    now = delivery.now()
+    run_document = documents.get(f"run:{run_id_of(partition, key)}")
+    run = moved_to(_stored_or_new(command, run_document, text(now)), "Running", at=text(now))
+    flow = delivery.flows[command.command_type]
+    outcome = await flow.handle(Work(command, partition, run, documents, now, delivery.store))
+    expires_at = after(now, days=KINDS["receipt"].days_to_live)
+    outgoing = outbox.document_for(partition, key, commands=outcome.commands, events=outcome.events, now=now)
+    writes = [
+        receipt_document(
+            partition, key, outcome.run, expires_at=expires_at, fingerprint=fingerprint, answer=outcome.answer
+        ),
+        run_document_of(partition, outcome.run, run_document),
+        *outcome.writes,
+        *outgoing,
+    ]
+    head = documents.get(HEAD_ID)
+    etags = await commit(delivery, partition, writes, outcome.entries, head=head, deletes=outcome.deletes)
+    await outbox.relay_promptly(delivery, outgoing, etags)
+    return outcome
+
+
+def _stored_or_new(command: AnyCommand, stored: Document | None, at: str) -> Run:
+    if stored is not None:
+        return stored.body
+    described = command.model_dump(
+        include={"command_id", "command_type", "correlation_id", "causation_id", "traceparent"}
+    )
+    return pending(run_id=run_id_of(partition_of(command.tenant), command.command_id), command=described, at=at)
+
+
+async def _check_authority(
+    delivery: Delivery, command: CommandEnvelope, run_document: Document | None, body: bytes
+) -> None:
+    """A message proves nothing: our own commands name a run that an authenticated function committed, with the same
+    payload; outside producers may send only what is listed for them."""
+    if command.producer == OURSELVES:
+        stored = run_document.body.get("fingerprint") if run_document else None
+        if stored != payload_fingerprint(orjson.loads(body)["payload"]):
+            raise TerminalError("unauthenticated_command", "no function of ours accepted this command")
+        return
+    for producer in delivery.producers:
+        if (
+            producer.name == command.producer
+            and command.command_type in producer.command_types
+            and command.tenant in producer.tenants
+        ):
+            await register(delivery, command.tenant)
+            return
+    raise TerminalError("unauthenticated_command", "this producer is not listed for this command type and tenant")
+
+
+def payload_fingerprint(payload: dict[str, Any]) -> str:
+    """sha256 over the canonical payload, as hex: stored with the run when the command is accepted."""
+    return sha256(canonical(payload)).hexdigest()
+
+
+async def _after_failure(delivery: Delivery, incoming: Incoming, command: CommandEnvelope, failed: Exception) -> str:
+    """Send a copy later, or park; what raises here goes back to the host, and the message with it."""
+    verdict = after_failure(failed, command.attempt, jitter=delivery.jitter())
+    if isinstance(verdict, RetryLater):
+        log.warning("%s %s waits %.1f s: %s", command.command_type, command.command_id, verdict.delay_seconds, failed)
+        copy = orjson.loads(incoming.body)
+        await _send_later(delivery, copy, verdict, delivery_count=incoming.delivery_count)
+        return "retried"
+    if verdict.reason == "unexpected_error":
+        log.error("%s %s failed unexpectedly", command.command_type, command.command_id, exc_info=failed)
+    if verdict.reason == "unauthenticated_command":
+        await park_unreadable(delivery, incoming, verdict)
+    else:
+        await park_command(delivery, incoming, command, verdict)
+    return "parked"
+
+
+async def _send_later(delivery: Delivery, copy: dict[str, Any], verdict: RetryLater, *, delivery_count: int) -> None:
+    """The scheduled copy. An attempt that does not count keeps its number, so its message id needs another tail."""
+    attempt = copy["attempt"] = copy["attempt"] + (1 if verdict.counts else 0)
+    now = delivery.now()
+    message = outbox.message_of(copy, scheduled_at=after(now, seconds=verdict.delay_seconds))
+    if not verdict.counts:
+        tail = sha256(f"{text(now)}{delivery_count}".encode()).hexdigest()[:12]
+        message = message._replace(message_id=f"{copy['command_id']}:{attempt}:{tail}")
+    await delivery.bus.send([message])
+
+
+async def _retry_unread(delivery: Delivery, incoming: Incoming, failed: RetryableError) -> str:
+    """A newer instance wrote this envelope: wait for the deployment to reach us, without reading it."""
+    verdict = after_failure(failed, 1, jitter=delivery.jitter())
+    copy = orjson.loads(incoming.body)
+    for name in ("command_id", "command_type", "tenant", "attempt", "correlation_id", "traceparent"):
+        if name not in copy:
+            await park_unreadable(delivery, incoming, Park("malformed_envelope", f"a newer envelope without {name}"))
+            return "parked"
+    assert isinstance(verdict, RetryLater)
+    await _send_later(delivery, copy, verdict, delivery_count=incoming.delivery_count)
+    return "retried"
+
+
+def _report(delivery: Delivery, command: AnyCommand, outcome: Outcome) -> None:
+    """Telemetry and one log line: after the commit, and whatever they do, the command is done."""
+    run = outcome.run
+    about = {
+        "tenant": command.tenant,
+        "command_id": command.command_id,
+        "run_id": run["run_id"],
+        "correlation_id": command.correlation_id,
+    }
+    delivery.telemetry.emit({"type": "trace", "name": command.command_type, "status": run["status"], "at": run["completed_at"], **about})  # fmt: skip  # noqa: E501
+    for score in outcome.scores:
+        delivery.telemetry.emit({"type": "score", "at": run["completed_at"], **score, **about})
+    log.info("handled %s", command.command_type, extra={"fields": {**about, "status": run["status"]}})

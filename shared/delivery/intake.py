@@ -1,0 +1,62 @@
+"""Intake: accepted means durable. Documents, pending runs and outbox in one commit, then the relay, then the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.audit.record import Entry
+from shared.audit.trail import HEAD_ID
+from shared.contracts.identity import partition_of, run_id_of
+from shared.contracts.instants import text
+from shared.delivery import outbox
+from shared.delivery.handling import Delivery
+from shared.delivery.inbox import payload_fingerprint
+from shared.delivery.one_commit import commit
+from shared.ports.document_store import Document
+from shared.runs.life_cycle import pending
+
+
+async def accept(
+    delivery: Delivery,
+    tenant: str,
+    commands: Sequence[dict[str, Any]],
+    *,
+    key: str,
+    documents: Sequence[Document] = (),
+    entries: Sequence[Entry] = (),
+    subjects: Sequence[str] = (),
+    head: Document | None = None,
+) -> None:
+    """Commit `documents` and a pending run for each command, and send the commands on.
+
+    key: names the outbox document; deterministic, so that a repeated acceptance is a conflict, not a second sending.
+    subjects: what each command is about (a transaction id), in the order of `commands`.
+    Raises `ConflictError` naming what somebody else wrote first, `RetryableError` when the store is unavailable;
+    then nothing was accepted. A bus that is down changes nothing: the outbox waits.
+    """
+    partition = partition_of(tenant)
+    now = delivery.now()
+    runs = [
+        pending_run_document(partition, command, at=text(now), subject=subject)
+        for command, subject in zip(commands, subjects or [""] * len(commands), strict=True)
+    ]
+    outgoing = outbox.document_for(partition, key, commands=commands, events=[], now=now)
+    etags = await commit(delivery, partition, [*documents, *runs, *outgoing], entries, head=head)
+    await outbox.relay_promptly(delivery, outgoing, etags)
+
+
+def pending_run_document(
+    partition: str, command: dict[str, Any], *, at: str, subject: str = "", replay_of: str = ""
+) -> Document:
+    """The run of an accepted command: the record that a worker believes when the message arrives."""
+    run_id = run_id_of(partition, command["command_id"])
+    run = pending(run_id=run_id, command=command, at=at, subject=subject, replay_of=replay_of)
+    run["fingerprint"] = payload_fingerprint(command["payload"])
+    keys = {"state": "Pending"} | ({"subject": subject} if subject else {})
+    return Document(partition, f"run:{run_id}", "run", run, sort=at, keys=keys)
+
+
+async def read_head(delivery: Delivery, tenant: str) -> Document | None:
+    """The chain head that a commit with audit entries links to."""
+    return await delivery.store.read(partition_of(tenant), HEAD_ID)

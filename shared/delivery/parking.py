@@ -1,0 +1,139 @@
+"""Parking: a command that cannot succeed is kept whole, with its reason, for a person to inspect, replay or discard."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from shared.audit.record import Entry
+from shared.audit.trail import HEAD_ID
+from shared.contracts.identity import deterministic_id, partition_of, run_id_of
+from shared.contracts.instants import after, text
+from shared.contracts.kinds import KINDS, SYSTEM_PARTITION
+from shared.delivery.handling import Delivery
+from shared.delivery.one_commit import commit
+from shared.delivery.retry import Park
+from shared.ports.document_store import Document
+from shared.runs.life_cycle import Run, is_terminal, moved_to, pending, signal, with_signals
+
+if TYPE_CHECKING:
+    from shared.contracts.commands import AnyCommand
+
+log = logging.getLogger("countersign.parking")
+
+WORKER = {"kind": "worker", "id": "delivery"}
+
+
+class Incoming(NamedTuple):
+    """A message as a trigger received it. `body` is what arrived, byte for byte."""
+
+    lane: str
+    body: bytes
+    message_id: str
+    delivery_count: int = 1
+
+
+async def park_unreadable(delivery: Delivery, incoming: Incoming, why: Park) -> None:
+    """Park what is no command, or nobody's we know, in the system partition: its tenant cannot be believed."""
+    fingerprint = sha256(incoming.body).hexdigest()
+    key = deterministic_id(SYSTEM_PARTITION, "parked", f"{incoming.lane}:{incoming.message_id}:{fingerprint}")
+    documents = await delivery.store.read_many(SYSTEM_PARTITION, [f"parked:{key}", HEAD_ID])
+    if f"parked:{key}" in documents:
+        return
+    at = text(delivery.now())
+    body = _parked_body(key, incoming, why, at) | {"command_id": "", "command_type": "", "run_id": ""}
+    entry = Entry("command_parked", WORKER, {"parked": key}, {"reason": why.reason, "lane": incoming.lane})
+    await commit(delivery, SYSTEM_PARTITION, [_document(SYSTEM_PARTITION, body)], [entry], head=documents.get(HEAD_ID))
+    log.error("parked an unreadable message on %s: %s", incoming.lane, why.reason)
+
+
+async def park_command(delivery: Delivery, incoming: Incoming, command: AnyCommand, why: Park) -> None:
+    """Park a command of a known tenant: {parked, run NeedsReview with a signal, receipt, audit} in one commit."""
+    partition, key = partition_of(command.tenant), command.command_id
+    receipt_id, run_doc_id, parked_id = f"receipt:{key}", f"run:{run_id_of(partition, key)}", f"parked:{key}"
+    flow = delivery.flows.get(command.command_type)
+    needed = flow.needs(command) if flow else ()
+    documents = await delivery.store.read_many(partition, [receipt_id, run_doc_id, parked_id, HEAD_ID, *needed])
+    if receipt_id in documents or parked_id in documents:
+        return
+    now = delivery.now()
+    at = text(now)
+    run_document = documents.get(run_doc_id)
+    if run_document and is_terminal(run_document.body):
+        return
+    run = _reviewed_run(command, run_document, why, at)
+    body = _parked_body(key, incoming, why, at) | {
+        "command_id": key,
+        "command_type": command.command_type,
+        "run_id": run["run_id"],
+    }
+    receipt = receipt_document(partition, key, run, expires_at=after(now, days=KINDS["receipt"].days_to_live))
+    writes = [_document(partition, body), run_document_of(partition, run, run_document), receipt]
+    if flow:
+        writes += flow.when_parked(command, documents, reason=why.reason, at=at)
+    ids = {"parked": key, "command": key, "run": run["run_id"]}
+    entry = Entry("command_parked", WORKER, ids, {"reason": why.reason, "lane": incoming.lane})
+    await commit(delivery, partition, writes, [entry], head=documents.get(HEAD_ID))
+    log.error("parked %s %s: %s", command.command_type, key, why.reason)
+
+
+def _reviewed_run(command: AnyCommand, stored: Document | None, why: Park, at: str) -> Run:
+    """The command's run, ended NeedsReview with a signal that a person must look."""
+    run = stored.body if stored else pending(run_id=run_id_of(command.tenant, command.command_id),
+                                             command=command.model_dump(exclude={"payload"}), at=at)  # fmt: skip
+    if run["status"] == "Pending":
+        run = moved_to(run, "Running", at=at)
+    run = moved_to(run, "NeedsReview", at=at, code=why.reason, rationale=why.detail or why.reason)
+    return with_signals(run, [signal("command_parked", "Error", f"parked: {why.reason}", at=at)])
+
+
+def run_document_of(partition: str, run: Run, stored: Document | None) -> Document:
+    """The `run` document to write: it replaces `stored`, or must not exist yet."""
+    keys = {"state": run["status"]}
+    if run["subject"]:
+        keys["subject"] = run["subject"]
+    etag = stored.etag if stored else ""
+    return Document(partition, f"run:{run['run_id']}", "run", run, sort=run["created_at"], keys=keys, etag=etag)
+
+
+def receipt_document(
+    partition: str,
+    command_id: str,
+    run: Run,
+    *,
+    expires_at: str,
+    fingerprint: str = "",
+    answer: dict[str, Any] | None = None,
+) -> Document:
+    """`this command id was handled`, committed together with its result."""
+    body = {"run_id": run["run_id"], "status": run["status"], "fingerprint": fingerprint, "answer": answer or {}}
+    return Document(partition, f"receipt:{command_id}", "receipt", body, expires_at=expires_at)
+
+
+def _parked_body(key: str, incoming: Incoming, why: Park, at: str) -> dict[str, Any]:
+    try:
+        message, encoding = incoming.body.decode(), "utf-8"
+    except UnicodeDecodeError:
+        message, encoding = base64.b64encode(incoming.body).decode(), "base64"
+    return {
+        "parked_id": key,
+        "state": "parked",
+        "lane": incoming.lane,
+        "message_id": incoming.message_id,
+        "delivery_count": incoming.delivery_count,
+        "reason": why.reason,
+        "detail": why.detail[:500],
+        "message": message,
+        "message_encoding": encoding,
+        "parked_at": at,
+        "resolved_at": "",
+        "resolved_by": "",
+        "replayed_as": "",
+    }
+
+
+def _document(partition: str, body: dict[str, Any]) -> Document:
+    key, state = body["parked_id"], body["state"]
+    return Document(partition, f"parked:{key}", "parked", body, sort=body["parked_at"], keys={"state": state})
