@@ -18,9 +18,10 @@ from shared.delivery import outbox
 from shared.delivery.handling import Delivery, Outcome, Work
 from shared.delivery.one_commit import commit
 from shared.delivery.parking import Incoming, park_command, park_unreadable, receipt_document, run_document_of
-from shared.delivery.retry import Park, RetryLater, after_failure
+from shared.delivery.retry import OUTAGE_DELAY_SECONDS, Park, RetryLater, after_failure
 from shared.delivery.tenants import register
 from shared.errors import ConflictError, IdempotencyMismatchError, RetryableError, TerminalError
+from shared.ports.command_bus import OutgoingMessage
 from shared.ports.document_store import Document
 from shared.runs.life_cycle import Run, is_terminal, moved_to, pending
 
@@ -171,8 +172,7 @@ async def _after_failure(delivery: Delivery, incoming: Incoming, command: Comman
     verdict = after_failure(failed, command.attempt, jitter=delivery.jitter())
     if isinstance(verdict, RetryLater):
         log.warning("%s %s waits %.1f s: %s", command.command_type, command.command_id, verdict.delay_seconds, failed)
-        copy = orjson.loads(incoming.body)
-        await _send_later(delivery, copy, verdict, delivery_count=incoming.delivery_count)
+        await _send_later(delivery, incoming, verdict)
         return "retried"
     if verdict.reason == "unexpected_error":
         log.error("%s %s failed unexpectedly", command.command_type, command.command_id, exc_info=failed)
@@ -183,28 +183,35 @@ async def _after_failure(delivery: Delivery, incoming: Incoming, command: Comman
     return "parked"
 
 
-async def _send_later(delivery: Delivery, copy: dict[str, Any], verdict: RetryLater, *, delivery_count: int) -> None:
-    """The scheduled copy. An attempt that does not count keeps its number, so its message id needs another tail."""
-    attempt = copy["attempt"] = copy["attempt"] + (1 if verdict.counts else 0)
-    now = delivery.now()
-    message = outbox.message_of(copy, scheduled_at=after(now, seconds=verdict.delay_seconds))
+async def _send_later(delivery: Delivery, incoming: Incoming, verdict: RetryLater) -> None:
+    """The scheduled copy; a further attempt names its number in the message id."""
+    copy = orjson.loads(incoming.body)
+    copy["attempt"] += verdict.counts
+    later = after(delivery.now(), seconds=verdict.delay_seconds)
+    message = outbox.message_of(copy, scheduled_at=later)
     if not verdict.counts:
-        tail = sha256(f"{text(now)}{delivery_count}".encode()).hexdigest()[:12]
-        message = message._replace(message_id=f"{copy['command_id']}:{attempt}:{tail}")
+        message = message._replace(message_id=_unique_id(incoming, later))
     await delivery.bus.send([message])
 
 
 async def _retry_unread(delivery: Delivery, incoming: Incoming, failed: RetryableError) -> str:
     """A newer instance wrote this envelope: wait for the deployment to reach us, without reading it."""
-    verdict = after_failure(failed, 1, jitter=delivery.jitter())
-    copy = orjson.loads(incoming.body)
-    for name in ("command_id", "command_type", "tenant", "attempt", "correlation_id", "traceparent"):
-        if name not in copy:
-            await park_unreadable(delivery, incoming, Park("malformed_envelope", f"a newer envelope without {name}"))
-            return "parked"
-    assert isinstance(verdict, RetryLater)
-    await _send_later(delivery, copy, verdict, delivery_count=incoming.delivery_count)
+    log.warning("a message on %s waits: %s", incoming.lane, failed)
+    later = after(delivery.now(), seconds=OUTAGE_DELAY_SECONDS * (1 + delivery.jitter()))
+    copy = OutgoingMessage(
+        lane=incoming.lane,
+        body=incoming.body,
+        message_id=_unique_id(incoming, later),
+        session_id=incoming.session_id,
+        scheduled_at=later,
+    )
+    await delivery.bus.send([copy])
     return "retried"
+
+
+def _unique_id(incoming: Incoming, later: str) -> str:
+    """An id for a copy that is no further attempt: duplicate detection must not take it for the message it copies."""
+    return sha256(f"{incoming.message_id}|{incoming.delivery_count}|{later}".encode()).hexdigest()
 
 
 def _report(delivery: Delivery, command: AnyCommand, outcome: Outcome) -> None:

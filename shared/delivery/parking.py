@@ -33,6 +33,7 @@ class Incoming(NamedTuple):
     body: bytes
     message_id: str
     delivery_count: int = 1
+    session_id: str = ""
 
 
 async def park_unreadable(delivery: Delivery, incoming: Incoming, why: Park) -> None:

@@ -1,0 +1,319 @@
+"""ClassifyTransaction: specialists propose, the guard decides, and one commit keeps all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.audit.record import Entry
+from shared.contracts.identity import run_id_of
+from shared.contracts.instants import text
+from shared.delivery.handling import Outcome, Work
+from shared.errors import TerminalError
+from shared.guard.decision import Answer, Decision
+from shared.guard.evaluate import evaluate
+from shared.ledger import transactions as ledger
+from shared.ledger.descriptor import normalised
+from shared.ledger.events import decision_changed
+from shared.ledger.memory import memory_keys
+from shared.ports.document_store import Body, Document, DocumentStore
+from shared.runs.life_cycle import Run, moved_to, signal, stage, with_signals, with_stages
+from shared.specialists.categorization import expected_category
+from shared.specialists.routing import lane_of
+from shared.specialists.runner import Limits, propose_all
+from shared.specialists.specialist import Case, Charge, Knowledge, Specialist
+
+if TYPE_CHECKING:
+    from shared.contracts.commands import ClassifyTransactionEnvelope
+    from shared.contracts.transactions import TransactionFacts
+    from shared.guard.policy import Policy
+
+GUARD = {"kind": "guard", "id": "policy"}
+STAGE_STATUS = {"answered": "Succeeded", "abstained": "Skipped"}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyTransactionFlow:
+    """Reads once, asks the specialists side by side, lets the guard decide. Costs one `read_many`, at most one query
+    (the counterparts of a possible transfer, only for tenants with several accounts) and one commit."""
+
+    policy: Policy
+    specialists: Sequence[Specialist]
+    limits: Limits
+    clock: Callable[[], float]
+
+    def needs(self, command: ClassifyTransactionEnvelope) -> tuple[str, ...]:
+        facts = command.payload.transaction
+        expected = expected_category(facts, self.policy)
+        return (
+            ledger.transaction_doc_id(facts.transaction_id),
+            ledger.PROFILE_ID,
+            ledger.merchant_doc_id(facts.descriptor, facts.currency),
+            *([ledger.category_doc_id(expected, facts.currency)] if expected else []),
+            *(memory_doc_id(key) for key in memory_keys(facts.descriptor, facts.account, facts.group)),
+        )
+
+    async def handle(self, work: Work) -> Outcome:
+        facts = work.command.payload.transaction
+        stored = work.documents.get(ledger.transaction_doc_id(facts.transaction_id))
+        body = self._transaction(work, facts, stored)
+        case = await self._case(work, facts)
+        lane = lane_of(case)
+        answers = await propose_all(case, self.specialists, limits=self.limits, clock=self.clock)
+        decision = evaluate(
+            lane=lane,
+            answers=answers,
+            facts=facts,
+            policy=self.policy,
+            chart=case.chart,
+            previous_state=body["review_state"],
+        )
+        return self._outcome(work, facts, stored, body, answers, decision)
+
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
+        """A transaction whose classification cannot be done waits for a person like any other uncertain one."""
+        stored = documents.get(ledger.transaction_doc_id(command.payload.transaction.transaction_id))
+        if stored is None or stored.body["review_state"] != "Unclassified":
+            return []
+        body = ledger.decided(stored.body, "NeedsReview", at=at, reason_codes=["command_parked", reason])
+        return [ledger.transaction_document(stored.partition, body, etag=stored.etag)]
+
+    def _transaction(self, work: Work, facts: TransactionFacts, stored: Document | None) -> Body:
+        """The stored transaction; an outside producer's is new. A message that tells another story is refused."""
+        told = facts.model_dump()
+        if stored is None:
+            run_id = work.run["run_id"]
+            return ledger.unclassified(work.partition, told, at=text(work.now), ingestion_id="", run_id=run_id).body
+        if stored.body["facts"] != told:
+            raise TerminalError("facts_differ", "a transaction with this id and other facts is already stored")
+        return stored.body
+
+    async def _case(self, work: Work, facts: TransactionFacts) -> Case:
+        profile = work.documents.get(ledger.PROFILE_ID)
+        accounts = frozenset(profile.body["accounts"]) if profile else frozenset()
+        chart = frozenset(profile.body["chart"]) if profile else frozenset()
+        return Case(
+            facts=facts,
+            merchant=normalised(facts.descriptor),
+            knowledge=Knowledge(
+                own_accounts=accounts,
+                counterparts=await _counterparts(work, facts) if len(accounts) > 1 else (),
+                memory=_memory(work.documents),
+                **_history(work.documents, facts),
+            ),
+            policy=self.policy,
+            chart=chart or self.policy.chart,
+        )
+
+    def _outcome(
+        self,
+        work: Work,
+        facts: TransactionFacts,
+        stored: Document | None,
+        body: Body,
+        answers: Sequence[Answer],
+        decision: Decision,
+    ) -> Outcome:
+        at = text(work.now)
+        changed = _decided_body(body, decision, at=at, run_id=work.run["run_id"])
+        run = _finished(work.run, answers, decision, at=at)
+        ids = {
+            "run": run["run_id"],
+            "command": work.command.command_id,
+            "transaction": facts.transaction_id,
+            "correlation": work.command.correlation_id,
+        }
+        payload = {
+            "facts": body["facts"],
+            "decision": _decision_json(decision),
+            "decision_version": changed["decision_version"],
+            "review_state": changed["review_state"],
+            "answers": [_answer_json(answer) for answer in answers],
+        }
+        event = decision_changed(
+            work.partition,
+            changed,
+            at=at,
+            run_id=run["run_id"],
+            correlation_id=work.command.correlation_id,
+            traceparent=work.command.traceparent,
+        )
+        etag = stored.etag if stored else ""
+        return Outcome(
+            run=run,
+            entries=[Entry("transaction_decided", GUARD, ids, payload)],
+            writes=[
+                ledger.transaction_document(work.partition, changed, etag=etag),
+                *_remembered(work, facts, changed, body["facts"]),
+            ],
+            events=[event],
+            scores=[_score(answer, decision) for answer in answers],
+        )
+
+
+def memory_doc_id(key: str) -> str:
+    """The document that holds what memory knows under `key`."""
+    return f"memory:{key}"
+
+
+async def _counterparts(work: Work, facts: TransactionFacts) -> tuple[Charge, ...]:
+    """Other transactions of the same size within a few days: the one query of a classification."""
+    day = date.fromisoformat(facts.booked_on)
+    page = await work.store.query(
+        work.partition,
+        "transaction",
+        key=("amount", ledger.amount_key(facts.currency, facts.amount_minor)),
+        low=str(day - timedelta(days=5)),
+        high=str(day + timedelta(days=6)),
+        limit=11,
+    )
+    found = [document.body["facts"] for document in page.documents]
+    return tuple(_charge(one) for one in found if one["transaction_id"] != facts.transaction_id)[:10]
+
+
+def _charge(facts: dict[str, Any]) -> Charge:
+    return Charge(
+        facts["transaction_id"],
+        facts["account"],
+        facts["booked_on"],
+        facts["amount_minor"],
+        facts["currency"],
+        facts.get("descriptor", ""),
+    )
+
+
+def _memory(documents: Mapping[str, Document]) -> dict[str, Body]:
+    return {
+        id_.removeprefix("memory:"): document.body for id_, document in documents.items() if document.kind == "memory"
+    }
+
+
+def _history(documents: Mapping[str, Document], facts: TransactionFacts) -> dict[str, Any]:
+    """Recent charges and amounts of the merchant and of the category that the rules expect."""
+    history: dict[str, Any] = {"category_amounts": {}}
+    for document in documents.values():
+        if document.kind == "merchant":
+            charges = [one | {"currency": facts.currency} for one in document.body["charges"]]
+            history["charges"] = tuple(_charge(one) for one in charges)
+            history["merchant_amounts"] = tuple(document.body["amounts"])
+        elif document.kind == "category":
+            history["category_amounts"] = {document.body["category"]: tuple(document.body["amounts"])}
+    return history
+
+
+def _decided_body(body: Body, decision: Decision, *, at: str, run_id: str) -> Body:
+    applied = decision.outcome == "Applied"
+    return ledger.decided(
+        body,
+        "Categorized" if applied else "NeedsReview",
+        at=at,
+        category=decision.category if applied else "",
+        suggested_category=decision.category,
+        confidence_bp=decision.confidence_bp,
+        decided_by=decision.decided_by,
+        reason_codes=list(decision.reason_codes),
+        policy_version=decision.policy_version,
+        run_id=run_id,
+    )
+
+
+def _finished(run: Run, answers: Sequence[Answer], decision: Decision, *, at: str) -> Run:
+    """The run with a stage per specialist and one for the guard. An uncertain classification is no failed run."""
+    stages = [_stage(answer, order, at) for order, answer in enumerate(answers, start=1)]
+    guard_status = "Succeeded" if decision.outcome == "Applied" else "NeedsReview"
+    stages.append(
+        stage(
+            "guard",
+            guard_status,
+            order=len(stages) + 1,
+            at=at,
+            code=decision.reason_codes[0],
+            rationale=decision.rationale,
+            confidence_bp=decision.confidence_bp,
+            details={"outcome": decision.outcome, "category": decision.category, "lane": decision.lane},
+        )
+    )
+    run = with_stages({**run, "policy_version": decision.policy_version}, stages)
+    if decision.outcome == "Applied":
+        return moved_to(run, "Completed", at=at)
+    code = decision.reason_codes[0]
+    severity = "Warning" if decision.outcome == "NeedsReview" else "Error"
+    run = with_signals(run, [signal(code, severity, decision.rationale, at=at, requires_human=True)])
+    return moved_to(run, "NeedsReview", at=at, code=code, rationale=decision.rationale)
+
+
+def _stage(answer: Answer, order: int, at: str) -> dict[str, Any]:
+    first = answer.proposals[0] if answer.proposals else None
+    concern = answer.concerns[0] if answer.concerns else None
+    return stage(
+        answer.specialist,
+        STAGE_STATUS.get(answer.outcome, "Failed"),
+        order=order,
+        at=at,
+        code=first.rationale_code if first else concern.code if concern else f"specialist_{answer.outcome}",
+        rationale=first.rationale if first else concern.rationale if concern else answer.detail or answer.outcome,
+        confidence_bp=first.confidence_bp if first else None,
+        details={"target": first.target, "evidence": list(first.evidence)} if first else {},
+    )
+
+
+def _decision_json(decision: Decision) -> dict[str, Any]:
+    return {
+        "outcome": decision.outcome,
+        "category": decision.category,
+        "confidence_bp": decision.confidence_bp,
+        "decided_by": decision.decided_by,
+        "lane": decision.lane,
+        "reason_codes": list(decision.reason_codes),
+        "rationale": decision.rationale,
+        "policy_version": decision.policy_version,
+    }
+
+
+def _answer_json(answer: Answer) -> dict[str, Any]:
+    return {
+        "specialist": answer.specialist,
+        "outcome": answer.outcome,
+        "detail": answer.detail,
+        "proposals": [
+            {"target": one.target, "confidence_bp": one.confidence_bp, "rationale_code": one.rationale_code,
+             "rationale": one.rationale, "evidence": list(one.evidence), "runner_up_bp": one.runner_up_bp}
+            for one in answer.proposals
+        ],
+        "concerns": [
+            {"code": one.code, "rationale": one.rationale, "evidence": list(one.evidence)} for one in answer.concerns
+        ],
+    }  # fmt: skip
+
+
+def _remembered(work: Work, facts: TransactionFacts, changed: Body, told: dict[str, Any]) -> list[Document]:
+    """The merchant's and the applied category's recent amounts: later anomalies are judged against them."""
+    documents = [_updated(work, "merchant", ledger.merchant_doc_id(facts.descriptor, facts.currency), told)]
+    if changed["category"]:
+        documents.append(
+            _updated(
+                work, "category", ledger.category_doc_id(changed["category"], facts.currency), told, changed["category"]
+            )
+        )
+    return [document for document in documents if document is not None]
+
+
+def _updated(work: Work, kind: str, id_: str, told: dict[str, Any], category: str = "") -> Document | None:
+    stored = work.documents.get(id_)
+    before = stored.body if stored else None
+    body = ledger.with_amount(before, category, told) if category else ledger.charged(before, told)
+    if body is before:
+        return None
+    return Document(work.partition, id_, kind, body, etag=stored.etag if stored else "")
+
+
+def _score(answer: Answer, decision: Decision) -> dict[str, Any]:
+    confidence = answer.proposals[0].confidence_bp if answer.proposals else None
+    return {"specialist": answer.specialist, "confidence_bp": confidence, "decision": decision.outcome}
+
+
+def run_id_for(partition: str, transaction_id: str) -> str:
+    """The run that classifies a transaction."""
+    return run_id_of(partition, ledger.classify_command_id(partition, transaction_id))
