@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ async def _handle(delivery: Delivery, command: CommandEnvelope, body: bytes) -> 
     for turn in range(DECISIONS):
         documents = await _read(delivery, partition, command)
         run_document = documents.get(f"run:{run_id_of(partition, command.command_id)}")
-        await _check_authority(delivery, command, run_document, body)
+        await _check_authority(delivery, command, documents, body)
         if f"receipt:{command.command_id}" in documents or (run_document and is_terminal(run_document.body)):
             return "duplicate"
         try:
@@ -103,6 +104,8 @@ async def _read(delivery: Delivery, partition: str, command: AnyCommand) -> dict
     run_id = run_id_of(partition, command.command_id)
     needed = delivery.flows[command.command_type].needs(command)
     ids = [f"receipt:{command.command_id}", f"run:{run_id}", HEAD_ID, *needed]
+    if command.causation_id:
+        ids.append(f"run:{run_id_of(partition, command.causation_id)}")
     return await delivery.store.read_many(partition, ids)
 
 
@@ -116,13 +119,14 @@ async def _decide_and_commit(
     run = moved_to(_stored_or_new(command, run_document, text(now)), "Running", at=text(now))
     flow = delivery.flows[command.command_type]
     outcome = await flow.handle(Work(command, partition, run, documents, now, delivery.store))
+    finished = vouching_for(outcome.run, outcome.commands)
     expires_at = after(now, days=KINDS["receipt"].days_to_live)
     outgoing = outbox.document_for(partition, key, commands=outcome.commands, events=outcome.events, now=now)
     writes = [
         receipt_document(
-            partition, key, outcome.run, expires_at=expires_at, fingerprint=fingerprint, answer=outcome.answer
+            partition, key, finished, expires_at=expires_at, fingerprint=fingerprint, answer=outcome.answer
         ),
-        run_document_of(partition, outcome.run, run_document),
+        run_document_of(partition, finished, run_document),
         *outcome.writes,
         *outgoing,
     ]
@@ -142,13 +146,17 @@ def _stored_or_new(command: AnyCommand, stored: Document | None, at: str) -> Run
 
 
 async def _check_authority(
-    delivery: Delivery, command: CommandEnvelope, run_document: Document | None, body: bytes
+    delivery: Delivery, command: CommandEnvelope, documents: dict[str, Document], body: bytes
 ) -> None:
-    """A message proves nothing: our own commands name a run that an authenticated function committed, with the same
-    payload; outside producers may send only what is listed for them."""
+    """A message proves nothing. Our own commands name a committed run that vouches for their payload: their own,
+    pending since an authenticated function accepted them, or that of the command which caused them. Outside
+    producers may send only what is listed for them."""
     if command.producer == OURSELVES:
-        stored = run_document.body.get("fingerprint") if run_document else None
-        if stored != payload_fingerprint(orjson.loads(body)["payload"]):
+        partition = partition_of(command.tenant)
+        own = documents.get(f"run:{run_id_of(partition, command.command_id)}")
+        parent = documents.get(f"run:{run_id_of(partition, command.causation_id)}")
+        vouched = {run.body["vouches_for"].get(command.command_id) for run in (own, parent) if run}
+        if payload_fingerprint(orjson.loads(body)["payload"]) not in vouched:
             raise TerminalError("unauthenticated_command", "no function of ours accepted this command")
         return
     for producer in delivery.producers:
@@ -160,6 +168,14 @@ async def _check_authority(
             await register(delivery, command.tenant)
             return
     raise TerminalError("unauthenticated_command", "this producer is not listed for this command type and tenant")
+
+
+def vouching_for(run: Run, commands: Sequence[dict[str, Any]]) -> Run:
+    """The run with the fingerprints of the commands that are accepted with it, by command id."""
+    if not commands:
+        return run
+    fingerprints = {command["command_id"]: payload_fingerprint(command["payload"]) for command in commands}
+    return {**run, "vouches_for": {**run["vouches_for"], **fingerprints}}
 
 
 def payload_fingerprint(payload: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from shared.contracts.identity import partition_of, run_id_of
 from shared.contracts.instants import text
 from shared.delivery import outbox
 from shared.delivery.handling import Delivery
-from shared.delivery.inbox import payload_fingerprint
+from shared.delivery.inbox import vouching_for
 from shared.delivery.one_commit import commit
 from shared.ports.document_store import Document
 from shared.runs.life_cycle import pending
@@ -52,7 +52,7 @@ def pending_run_document(
     """The run of an accepted command: the record that a worker believes when the message arrives."""
     run_id = run_id_of(partition, command["command_id"])
     run = pending(run_id=run_id, command=command, at=at, subject=subject, replay_of=replay_of)
-    run["fingerprint"] = payload_fingerprint(command["payload"])
+    run = vouching_for(run, [command])
     keys = {"state": "Pending"} | ({"subject": subject} if subject else {})
     return Document(partition, f"run:{run_id}", "run", run, sort=at, keys=keys)
 

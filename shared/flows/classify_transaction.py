@@ -18,7 +18,8 @@ from shared.ledger import transactions as ledger
 from shared.ledger.descriptor import normalised
 from shared.ledger.events import decision_changed
 from shared.ledger.memory import memory_keys
-from shared.ports.document_store import Body, Document, DocumentStore
+from shared.ports.document_store import Body, Document
+from shared.ports.event_publisher import CloudEvent
 from shared.runs.life_cycle import Run, moved_to, signal, stage, with_signals, with_stages
 from shared.specialists.categorization import expected_category
 from shared.specialists.routing import lane_of
@@ -59,6 +60,8 @@ class ClassifyTransactionFlow:
         facts = work.command.payload.transaction
         stored = work.documents.get(ledger.transaction_doc_id(facts.transaction_id))
         body = self._transaction(work, facts, stored)
+        if body["review_state"] in ("Categorized", "Reviewed"):
+            return _already_decided(work, facts, body)
         case = await self._case(work, facts)
         lane = lane_of(case)
         answers = await propose_all(case, self.specialists, limits=self.limits, clock=self.clock)
@@ -70,7 +73,7 @@ class ClassifyTransactionFlow:
             chart=case.chart,
             previous_state=body["review_state"],
         )
-        return self._outcome(work, facts, stored, body, answers, decision)
+        return self._outcome(work, body, answers, decision, etag=stored.etag if stored else "")
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
         """A transaction whose classification cannot be done waits for a person like any other uncertain one."""
@@ -107,24 +110,10 @@ class ClassifyTransactionFlow:
             chart=chart or self.policy.chart,
         )
 
-    def _outcome(
-        self,
-        work: Work,
-        facts: TransactionFacts,
-        stored: Document | None,
-        body: Body,
-        answers: Sequence[Answer],
-        decision: Decision,
-    ) -> Outcome:
+    def _outcome(self, work: Work, body: Body, answers: Sequence[Answer], decision: Decision, *, etag: str) -> Outcome:
         at = text(work.now)
         changed = _decided_body(body, decision, at=at, run_id=work.run["run_id"])
         run = _finished(work.run, answers, decision, at=at)
-        ids = {
-            "run": run["run_id"],
-            "command": work.command.command_id,
-            "transaction": facts.transaction_id,
-            "correlation": work.command.correlation_id,
-        }
         payload = {
             "facts": body["facts"],
             "decision": _decision_json(decision),
@@ -132,25 +121,60 @@ class ClassifyTransactionFlow:
             "review_state": changed["review_state"],
             "answers": [_answer_json(answer) for answer in answers],
         }
-        event = decision_changed(
-            work.partition,
-            changed,
-            at=at,
-            run_id=run["run_id"],
-            correlation_id=work.command.correlation_id,
-            traceparent=work.command.traceparent,
-        )
-        etag = stored.etag if stored else ""
         return Outcome(
             run=run,
-            entries=[Entry("transaction_decided", GUARD, ids, payload)],
+            entries=[Entry("transaction_decided", GUARD, _ids(work, body["facts"]["transaction_id"]), payload)],
             writes=[
                 ledger.transaction_document(work.partition, changed, etag=etag),
-                *_remembered(work, facts, changed, body["facts"]),
+                *self._remembered(work, changed),
             ],
-            events=[event],
+            events=[decision_changed_by(work, changed)],
             scores=[_score(answer, decision) for answer in answers],
         )
+
+    def _remembered(self, work: Work, changed: Body) -> list[Document]:
+        """The merchant's and the category's recent amounts, against which later ones are judged. A category that the
+        rules did not expect was not read, so it is left alone."""
+        facts = work.command.payload.transaction
+        told = changed["facts"]
+        documents = [_updated(work, "merchant", ledger.merchant_doc_id(facts.descriptor, facts.currency), told)]
+        category = changed["category"]
+        if category and category == expected_category(facts, self.policy):
+            id_ = ledger.category_doc_id(category, facts.currency)
+            documents.append(_updated(work, "category", id_, told, category))
+        return [document for document in documents if document is not None]
+
+
+def _already_decided(work: Work, facts: TransactionFacts, body: Body) -> Outcome:
+    """The same transaction under another command id: it was decided once, and stays so."""
+    at = text(work.now)
+    code = "transaction_already_decided"
+    rationale = f"the transaction is {body['review_state']} since decision {body['decision_version']}"
+    skipped = stage("guard", "Skipped", order=1, at=at, code=code, rationale=rationale)
+    run = moved_to(with_stages(work.run, [skipped]), "Completed", at=at)
+    payload = {"decision_version": body["decision_version"], "review_state": body["review_state"]}
+    return Outcome(run=run, entries=[Entry(code, GUARD, _ids(work, facts.transaction_id), payload)])
+
+
+def _ids(work: Work, transaction_id: str) -> dict[str, str]:
+    return {
+        "run": work.run["run_id"],
+        "command": work.command.command_id,
+        "transaction": transaction_id,
+        "correlation": work.command.correlation_id,
+    }
+
+
+def decision_changed_by(work: Work, changed: Body) -> CloudEvent:
+    """The event of `changed`, a transaction's body, caused by `work`."""
+    return decision_changed(
+        work.partition,
+        changed,
+        at=text(work.now),
+        run_id=work.run["run_id"],
+        correlation_id=work.command.correlation_id,
+        traceparent=work.command.traceparent,
+    )
 
 
 def memory_doc_id(key: str) -> str:
@@ -286,18 +310,6 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
             {"code": one.code, "rationale": one.rationale, "evidence": list(one.evidence)} for one in answer.concerns
         ],
     }  # fmt: skip
-
-
-def _remembered(work: Work, facts: TransactionFacts, changed: Body, told: dict[str, Any]) -> list[Document]:
-    """The merchant's and the applied category's recent amounts: later anomalies are judged against them."""
-    documents = [_updated(work, "merchant", ledger.merchant_doc_id(facts.descriptor, facts.currency), told)]
-    if changed["category"]:
-        documents.append(
-            _updated(
-                work, "category", ledger.category_doc_id(changed["category"], facts.currency), told, changed["category"]
-            )
-        )
-    return [document for document in documents if document is not None]
 
 
 def _updated(work: Work, kind: str, id_: str, told: dict[str, Any], category: str = "") -> Document | None:

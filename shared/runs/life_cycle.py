@@ -58,6 +58,7 @@ def pending(
         "policy_version": "",
         "stages": [],
         "signals": [],
+        "vouches_for": {},  # command id to payload fingerprint: commands that were accepted with this run
     }
 
 

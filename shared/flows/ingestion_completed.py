@@ -1,0 +1,68 @@
+"""IngestionCompleted: an outside pipeline's batch becomes one `ClassifyTransaction` per transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.audit.record import Entry
+from shared.contracts.commands import envelope
+from shared.contracts.instants import text
+from shared.delivery.handling import Outcome, Work
+from shared.ledger import transactions as ledger
+from shared.ports.document_store import Document
+from shared.runs.life_cycle import moved_to, stage, with_stages
+
+if TYPE_CHECKING:
+    from shared.contracts.commands import IngestionCompletedEnvelope
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionCompletedFlow:
+    """One commit: the run, which vouches for the commands, and the outbox that sends them."""
+
+    def needs(self, command: IngestionCompletedEnvelope) -> tuple[str, ...]:
+        del command  # the same for every batch
+        return (ledger.PROFILE_ID,)
+
+    async def handle(self, work: Work) -> Outcome:
+        at = text(work.now)
+        batch = work.command.payload
+        facts = {one.transaction_id: one.model_dump() for one in batch.transactions}
+        commands = [
+            envelope(
+                "ClassifyTransaction",
+                {"transaction": one},
+                command_id=ledger.classify_command_id(work.partition, one["transaction_id"]),
+                tenant=work.command.tenant,
+                source=batch.source,
+                issued_at=work.now,
+                causation_id=work.command.command_id,
+                traceparent=work.command.traceparent,
+            )
+            for one in facts.values()
+        ]
+        rationale = f"{len(commands)} of {len(batch.transactions)} transactions sent on"
+        done = stage("fan_out", "Succeeded", order=1, at=at, code="batch_accepted", rationale=rationale)
+        ids = {"run": work.run["run_id"], "command": work.command.command_id, "batch": batch.batch_id}
+        who = {"kind": "producer", "id": work.command.producer}
+        payload = {"transaction_ids": list(facts), "source": batch.source}
+        return Outcome(
+            run=moved_to(with_stages(work.run, [done]), "Completed", at=at),
+            entries=[Entry("batch_accepted", who, ids, payload)],
+            writes=profile_writes(work.partition, work.documents.get(ledger.PROFILE_ID), facts.values()),
+            commands=commands,
+        )
+
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
+        del command, documents, reason, at  # nothing was stored yet for the batch
+        return []
+
+
+def profile_writes(partition: str, stored: Document | None, facts: Any) -> list[Document]:
+    """The tenant's profile with accounts not known so far; nothing when there are none."""
+    body = ledger.with_accounts(stored.body if stored else None, {one["account"] for one in facts})
+    if body is None:
+        return []
+    return [Document(partition, ledger.PROFILE_ID, "profile", body, etag=stored.etag if stored else "")]
