@@ -1,0 +1,225 @@
+"""SweepTenant: the nightly look for what is wrong. Each finding is raised once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from shared.audit.record import START, Entry, Head
+from shared.audit.trail import Verification, verify
+from shared.contracts.commands import SweepTenant, SweepTenantEnvelope, envelope
+from shared.contracts.identity import deterministic_id
+from shared.contracts.instants import after, text
+from shared.delivery.handling import Delivery, Outcome, Work
+from shared.delivery.intake import accept
+from shared.delivery.tenants import enumerate_tenants
+from shared.errors import ConflictError
+from shared.guard.policy import Policy
+from shared.ledger.descriptor import normalised
+from shared.ports.checkpoint_log import CheckpointLog
+from shared.ports.document_store import MAX_PAGE, Body, Document, DocumentStore
+from shared.runs.life_cycle import Signal, moved_to, signal, stage, with_signals, with_stages
+from shared.specialists.anomaly import is_outlier
+
+SWEEPER = {"kind": "timer", "id": "nightly-sweep"}
+STATE_ID = "counter:sweep"
+LOOK_BACK_DAYS = 35
+MAX_TRANSACTIONS = 5_000
+MAX_RUNS = 200
+MAX_FINDINGS = 60
+"""New findings raised by one sweep; the look-back overlaps, so the next sweep raises what is left."""
+STUCK_AFTER_SECONDS = 15 * 60
+DUPLICATE_DAYS = 2
+HABIT = 3
+"""From so many equal charges within the look-back it is a habit (a bus fare, a coffee), not a duplicate."""
+
+
+class Finding(NamedTuple):
+    """Something a person should look at. (kind, subject) is raised once."""
+
+    kind: str
+    subject: str
+    severity: str
+    summary: str
+
+
+async def start_sweeps(delivery: Delivery, *, day: str) -> int:
+    """Accept one `SweepTenant` per registered tenant for `day`; returns how many were new. A repeat changes nothing."""
+    accepted, cursor = 0, ""
+    while True:
+        page = await enumerate_tenants(delivery, cursor=cursor)
+        for document in page.documents:
+            tenant = document.body["tenant"]
+            command_id = deterministic_id(tenant, "sweep", day)
+            command = envelope(
+                "SweepTenant",
+                {"day": day},
+                command_id=command_id,
+                tenant=tenant,
+                source="timer",
+                issued_at=delivery.now(),
+            )
+            try:
+                await accept(delivery, tenant, [command], key=command_id)
+                accepted += 1
+            except ConflictError:
+                continue  # accepted before: by an earlier firing for the same day
+        cursor = page.cursor
+        if not cursor:
+            return accepted
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTenantFlow:
+    """Bounded queries inside one partition; one commit with all new findings."""
+
+    policy: Policy
+    checkpoints: CheckpointLog
+
+    def needs(self, command: SweepTenantEnvelope) -> tuple[str, ...]:
+        del command  # the same for every day
+        return (STATE_ID,)
+
+    async def handle(self, work: Work) -> Outcome:
+        wish: SweepTenant = work.command.payload
+        state = work.documents.get(STATE_ID)
+        transactions = await _recent(work.store, work.partition, wish.day)
+        verified = await self._verified(work, state)
+        found = [
+            *duplicate_charges(transactions),
+            *self._outliers(transactions),
+            *await _stuck_runs(work),
+            *_audit_break(verified),
+        ]
+        new = await _not_raised_yet(work, found)
+        return _outcome(work, state, verified, new, looked_at=len(transactions))
+
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
+        del command, documents, reason, at  # the parked command itself, with its signal, is the escalation
+        return []
+
+    async def _verified(self, work: Work, state: Document | None) -> Verification:
+        """Goes on from the last verified record; a full verification is a command of its own."""
+        start = Head(state.body["verified_to"], state.body["verified_hash"]) if state else START
+        return await verify(work.partition, store=work.store, checkpoints=self.checkpoints, start=start)
+
+    def _outliers(self, transactions: Sequence[Body]) -> list[Finding]:
+        """Amounts far outside the merchant's own, judged with everything that came before and after."""
+        by_merchant: dict[tuple[str, str], list[Body]] = {}
+        for body in transactions:
+            facts = body["facts"]
+            by_merchant.setdefault((normalised(facts["descriptor"]), facts["currency"]), []).append(body)
+        found = []
+        for bodies in by_merchant.values():
+            amounts = [abs(body["facts"]["amount_minor"]) for body in bodies]
+            for position, body in enumerate(bodies):
+                others = amounts[:position] + amounts[position + 1 :]
+                if body["review_state"] == "Categorized" and is_outlier(amounts[position], others, self.policy.anomaly):
+                    id_ = body["facts"]["transaction_id"]
+                    found.append(Finding("outlier_amount", id_, "Warning", "amount far outside this merchant's usual"))
+        return found
+
+
+def duplicate_charges(transactions: Sequence[Body]) -> list[Finding]:
+    """The later of two equal charges within a few days at one merchant, unless such charges are a habit."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for body in transactions:
+        facts = body["facts"]
+        if facts["amount_minor"] < 0:
+            same = (normalised(facts["descriptor"]), facts["account"], facts["amount_minor"], facts["currency"])
+            groups.setdefault(same, []).append(facts)
+    found = []
+    for group in groups.values():
+        if len(group) > HABIT:
+            continue
+        group.sort(key=lambda facts: (facts["booked_on"], facts["transaction_id"]))
+        for earlier, later in pairwise(group):
+            apart = date.fromisoformat(later["booked_on"]) - date.fromisoformat(earlier["booked_on"])
+            if apart <= timedelta(days=DUPLICATE_DAYS):
+                summary = f"same amount as {earlier['transaction_id']} on {earlier['booked_on']}"
+                found.append(Finding("duplicate_charge", later["transaction_id"], "Warning", summary))
+    return found
+
+
+async def _recent(store: DocumentStore, partition: str, day: str) -> list[Body]:
+    """The tenant's transactions of the look-back, newest first, bounded."""
+    low = str(date.fromisoformat(day) - timedelta(days=LOOK_BACK_DAYS))
+    bodies: list[Body] = []
+    cursor = ""
+    while len(bodies) < MAX_TRANSACTIONS:
+        page = await store.query(partition, "transaction", low=low, descending=True, limit=MAX_PAGE, cursor=cursor)
+        bodies += [document.body for document in page.documents]
+        cursor = page.cursor
+        if not cursor:
+            break
+    return bodies
+
+
+async def _stuck_runs(work: Work) -> list[Finding]:
+    """Runs accepted long ago that no worker has finished, and receipts whose run has no end."""
+    high = after(work.now, seconds=-STUCK_AFTER_SECONDS)
+    page = await work.store.query(work.partition, "run", key=("state", "Pending"), high=high, limit=MAX_RUNS)
+    receipts = await work.store.read_many(
+        work.partition, [f"receipt:{document.body['command_id']}" for document in page.documents]
+    )
+    found = []
+    for document in page.documents:
+        run = document.body
+        if f"receipt:{run['command_id']}" in receipts:
+            found.append(Finding("receipt_without_end", run["run_id"], "Critical", "handled, but its run has no end"))
+        else:
+            summary = f"{run['command_type']} accepted at {run['created_at']} is still Pending"
+            found.append(Finding("stuck_run", run["run_id"], "Error", summary))
+    return found
+
+
+def _audit_break(verified: Verification) -> list[Finding]:
+    if not verified.problem:
+        return []
+    return [Finding("audit_break", str(verified.broken_at), "Critical", verified.problem)]
+
+
+async def _not_raised_yet(work: Work, found: Sequence[Finding]) -> list[tuple[str, Finding]]:
+    """New findings with their document ids, the gravest first, at most `MAX_FINDINGS`."""
+    ids = {f"finding:{deterministic_id(work.partition, one.kind, one.subject)}": one for one in found}
+    stored: set[str] = set()
+    keys = list(ids)
+    for start in range(0, len(keys), MAX_PAGE):
+        stored |= set(await work.store.read_many(work.partition, keys[start : start + MAX_PAGE]))
+    rank = ("Critical", "Error", "Warning", "Info")
+    fresh = [(id_, one) for id_, one in ids.items() if id_ not in stored]
+    return sorted(fresh, key=lambda pair: rank.index(pair[1].severity))[:MAX_FINDINGS]
+
+
+def _outcome(
+    work: Work, state: Document | None, verified: Verification, new: Sequence[tuple[str, Finding]], *, looked_at: int
+) -> Outcome:
+    at = text(work.now)
+    documents = [
+        Document(
+            work.partition, id_, "finding", one._asdict() | {"state": "open", "raised_at": at, "run_id": work.run["run_id"]},
+            sort=at, keys={"state": "open", "subject": one.subject},
+        )
+        for id_, one in new
+    ]  # fmt: skip
+    body = {"verified_to": verified.verified_to, "verified_hash": verified.head_hash, "swept_at": at}
+    documents.append(Document(work.partition, STATE_ID, "counter", body, etag=state.etag if state else ""))
+    rationale = f"{looked_at} transactions, {verified.records} audit records, {len(new)} new findings"
+    run = with_stages(work.run, [stage("sweep", "Succeeded", order=1, at=at, code="swept", rationale=rationale)])
+    run = with_signals(run, _signals(new, at))
+    ids = {"run": run["run_id"], "command": work.command.command_id}
+    payload = {
+        "findings": [one._asdict() for _, one in new],
+        "audit": {"verified_to": verified.verified_to, "problem": verified.problem},
+        "looked_at": looked_at,
+    }
+    return Outcome(
+        run=moved_to(run, "Completed", at=at), entries=[Entry("tenant_swept", SWEEPER, ids, payload)], writes=documents
+    )
+
+
+def _signals(new: Sequence[tuple[str, Finding]], at: str) -> list[Signal]:
+    return [signal(one.kind, one.severity, one.summary, at=at, requires_human=True) for _, one in new]
