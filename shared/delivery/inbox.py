@@ -62,7 +62,7 @@ async def execute(delivery: Delivery, command: AnyCommand, *, fingerprint: str) 
     partition = partition_of(command.tenant)
     await register(delivery, command.tenant)
     for turn in range(DECISIONS):
-        documents = await _read(delivery, partition, command)
+        documents = await read_for(delivery, command)
         receipt = documents.get(f"receipt:{command.command_id}")
         if receipt is not None:
             if receipt.body["fingerprint"] != fingerprint:
@@ -83,9 +83,9 @@ async def _handle(delivery: Delivery, command: CommandEnvelope, body: bytes) -> 
     """Read, check, decide, commit; a lost race is read and decided again."""
     partition = partition_of(command.tenant)
     for turn in range(DECISIONS):
-        documents = await _read(delivery, partition, command)
+        documents = await read_for(delivery, command)
         run_document = documents.get(f"run:{run_id_of(partition, command.command_id)}")
-        await _check_authority(delivery, command, documents, body)
+        await check_authority(delivery, command, documents, body)
         if f"receipt:{command.command_id}" in documents or (run_document and is_terminal(run_document.body)):
             return "duplicate"
         try:
@@ -99,8 +99,9 @@ async def _handle(delivery: Delivery, command: CommandEnvelope, body: bytes) -> 
     raise AssertionError("unreachable")
 
 
-async def _read(delivery: Delivery, partition: str, command: AnyCommand) -> dict[str, Document]:
+async def read_for(delivery: Delivery, command: AnyCommand) -> dict[str, Document]:
     """Everything the command's handling needs, in one round trip."""
+    partition = partition_of(command.tenant)
     run_id = run_id_of(partition, command.command_id)
     needed = delivery.flows[command.command_type].needs(command)
     ids = [f"receipt:{command.command_id}", f"run:{run_id}", HEAD_ID, *needed]
@@ -145,7 +146,7 @@ def _stored_or_new(command: AnyCommand, stored: Document | None, at: str) -> Run
     return pending(run_id=run_id_of(partition_of(command.tenant), command.command_id), command=described, at=at)
 
 
-async def _check_authority(
+async def check_authority(
     delivery: Delivery, command: CommandEnvelope, documents: dict[str, Document], body: bytes
 ) -> None:
     """A message proves nothing. Our own commands name a committed run that vouches for their payload: their own,

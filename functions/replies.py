@@ -1,0 +1,105 @@
+"""HTTP answers: the only place that knows status codes. Errors are RFC 9457 problems with a stable `type`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+
+import azure.functions as func
+import orjson
+
+from shared.errors import (
+    ConfigurationError,
+    ConflictError,
+    ForbiddenError,
+    IdempotencyMismatchError,
+    InvalidInputError,
+    NotFoundError,
+    RetryableError,
+    StateConflictError,
+    TerminalError,
+    UnauthenticatedError,
+)
+
+log = logging.getLogger("countersign.http")
+
+PROBLEM_TYPES = "urn:countersign:problem:"
+STATUS_OF: tuple[tuple[type[Exception], int], ...] = (
+    (UnauthenticatedError, 401),
+    (ForbiddenError, 403),
+    (NotFoundError, 404),
+    (StateConflictError, 409),
+    (ConflictError, 409),
+    (IdempotencyMismatchError, 422),
+    (InvalidInputError, 400),
+    (TerminalError, 400),
+    (RetryableError, 503),
+    (ConfigurationError, 500),
+)
+STATUS_OF_CODE = {"body_too_large": 413, "unsupported_media_type": 415}
+TITLES = {
+    400: "The request is not valid",
+    401: "Who is calling?",
+    403: "Not allowed",
+    404: "Not found",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "The request contradicts an earlier one",
+    500: "Something is wrong here",
+    503: "Not available now",
+}
+
+
+def json_reply(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> func.HttpResponse:
+    """A JSON answer that no cache may keep."""
+    sent = {"Cache-Control": "no-store", **(headers or {})}
+    return func.HttpResponse(orjson.dumps(body), status_code=status, headers=sent, mimetype="application/json")
+
+
+def problem(failed: Exception, *, correlation_id: str) -> func.HttpResponse:
+    """The RFC 9457 problem of an error; of an unknown error nothing is told but that it is ours."""
+    status = next((code for kind, code in STATUS_OF if isinstance(failed, kind)), 500)
+    code = getattr(failed, "code", "unexpected_error")
+    status = STATUS_OF_CODE.get(code, status)
+    body: dict[str, Any] = {
+        "type": PROBLEM_TYPES + code,
+        "title": TITLES[status],
+        "status": status,
+        "detail": str(failed) if getattr(failed, "code", "") else "an unexpected error; it was logged",
+        "correlation_id": correlation_id,
+    }
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(failed, InvalidInputError) and failed.errors:
+        body["errors"] = failed.errors
+    if status == 503:
+        retry_after = getattr(failed, "retry_after_seconds", None) or 5
+        headers["Retry-After"] = str(max(1, round(retry_after)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return func.HttpResponse(
+        orjson.dumps(body), status_code=status, headers=headers, mimetype="application/problem+json"
+    )
+
+
+Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+
+
+def answering(handler: Handler) -> Handler:
+    """Maps every error of an HTTP function to a problem: the host's own answers are useless to a client."""
+
+    @wraps(handler)
+    async def answered(req: func.HttpRequest) -> func.HttpResponse:
+        try:
+            return await handler(req)
+        except Exception as failed:  # noqa: BLE001  the last border before the host
+            from functions.caller import correlation_of
+
+            correlation_id = correlation_of(req)
+            if not hasattr(failed, "code"):
+                log.exception("an HTTP function failed", extra={"fields": {"correlation_id": correlation_id}})
+            return problem(failed, correlation_id=correlation_id)
+
+    return answered

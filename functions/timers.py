@@ -1,0 +1,33 @@
+"""Timer triggers, in UTC: `{second} {minute} {hour} {day} {month} {day-of-week}`."""
+
+import azure.functions as func
+
+blueprint = func.Blueprint()
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="0 0 2 * * *")
+async def start_nightly_sweep(timer: func.TimerRequest) -> None:
+    """One `SweepTenant` per tenant; firing twice on one day changes nothing."""
+    from shared import bootstrap
+    from shared.flows.sweep_tenant import start_sweeps
+
+    delivery = bootstrap.delivery()
+    await start_sweeps(delivery, day=str(delivery.now().date()))
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="*/15 * * * * *")
+async def relay_outbox(timer: func.TimerRequest) -> None:
+    """Sends what an invocation committed but could not send itself."""
+    from shared import bootstrap
+    from shared.delivery.outbox import relay_stragglers
+
+    await relay_stragglers(bootstrap.delivery())
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+async def checkpoint_audit_heads(timer: func.TimerRequest) -> None:
+    """Writes the heads of audit chains outside the store."""
+    from shared import bootstrap
+    from shared.delivery.checkpoints import checkpoint_all
+
+    await checkpoint_all(bootstrap.delivery())

@@ -1,0 +1,141 @@
+"""The one composition root: the only module that knows the adapters. Built on first use, never at import."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from shared.settings import Settings, settings_from
+
+if TYPE_CHECKING:
+    from shared.adapters.embedded.lanes import SqliteLanes
+    from shared.delivery.handling import Delivery
+    from shared.guard.policy import Policy
+
+_built: dict[str, object] = {}
+
+
+def settings() -> Settings:
+    """The settings of this process."""
+    return _once("settings", lambda: settings_from(os.environ))
+
+
+def policy() -> Policy:
+    """The policy that judges, loaded from its file once."""
+    return _once("policy", _load_policy)
+
+
+def lanes() -> SqliteLanes:
+    """The embedded lanes and topic: one SQLite file that the local host delivers from."""
+    return _once("lanes", _open_lanes)
+
+
+def delivery() -> Delivery:
+    """Everything that triggers work with."""
+    return _once("delivery", _build_delivery)
+
+
+async def shutdown() -> None:
+    """Close what was opened, in an order that loses nothing."""
+    from shared.delivery.handling import Delivery
+
+    made = _built.pop("delivery", None)
+    if isinstance(made, Delivery):
+        for port in (made.telemetry, made.bus, made.events, made.checkpoints, made.store):
+            await port.close()
+    opened = _built.pop("lanes", None)
+    if opened is not None:
+        await opened.close()  # type: ignore[attr-defined]
+    _built.clear()
+
+
+def _once[T](name: str, build: object) -> T:
+    if name not in _built:
+        _built[name] = build()  # type: ignore[operator]
+    return _built[name]  # type: ignore[return-value]
+
+
+def _load_policy() -> Policy:
+    import yaml
+
+    from shared.errors import ConfigurationError
+    from shared.guard.policy import policy_from
+
+    path = settings().policy_file
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as failed:
+        raise ConfigurationError(f"COUNTERSIGN_POLICY: {path} cannot be read: {failed}") from failed
+    return policy_from(document)
+
+
+def _open_lanes() -> SqliteLanes:
+    from shared.adapters.embedded.lanes import SqliteLanes
+    from shared.contracts.lanes import LANES
+
+    folder = settings().data_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    return SqliteLanes(folder / "lanes.db", LANES)
+
+
+def _build_delivery() -> Delivery:
+    from shared.adapters.embedded.checkpoint_log import FileCheckpointLog
+    from shared.adapters.embedded.command_bus import SqliteCommandBus
+    from shared.adapters.embedded.document_store import SqliteDocumentStore
+    from shared.adapters.embedded.event_publisher import SqliteEventPublisher
+    from shared.adapters.embedded.telemetry_sink import JsonLinesTelemetrySink
+    from shared.contracts.kinds import KINDS
+    from shared.delivery.handling import Delivery, Producer
+    from shared.ports.document_store import Schemas
+
+    folder = settings().data_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoints = FileCheckpointLog(folder / "checkpoints.jsonl")
+    schemas = Schemas({name: kind.schema_version for name, kind in KINDS.items()})
+    return Delivery(
+        store=SqliteDocumentStore(folder / "store.db", schemas=schemas, now=_now),
+        bus=SqliteCommandBus(lanes()),
+        events=SqliteEventPublisher(lanes()),
+        telemetry=JsonLinesTelemetrySink(folder / "telemetry.jsonl", capacity=10_000),
+        checkpoints=checkpoints,
+        now=_now,
+        new_salt=_new_salt,
+        jitter=random.random,
+        flows=_flows(checkpoints),
+        producers=tuple(
+            Producer(line.name, frozenset(line.command_types), frozenset(line.tenants)) for line in settings().producers
+        ),
+    )
+
+
+def _flows(checkpoints: object) -> dict[str, object]:
+    """One line per command."""
+    from shared.flows.classify_transaction import ClassifyTransactionFlow
+    from shared.flows.ingestion_completed import IngestionCompletedFlow
+    from shared.flows.resolve_parked import ResolveParkedFlow
+    from shared.flows.review_transaction import ReviewTransactionFlow
+    from shared.flows.sweep_tenant import SweepTenantFlow
+    from shared.specialists.registry import registered
+    from shared.specialists.runner import Limits
+
+    rules = policy()
+    specialists = registered(rules)
+    return {
+        "ClassifyTransaction": ClassifyTransactionFlow(rules, specialists, Limits(specialists), time.perf_counter),
+        "IngestionCompleted": IngestionCompletedFlow(),
+        "SweepTenant": SweepTenantFlow(rules, checkpoints),
+        "ReviewTransaction": ReviewTransactionFlow(rules),
+        "ResolveParked": ResolveParkedFlow(),
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_salt() -> str:
+    return secrets.token_hex(16)

@@ -1,0 +1,81 @@
+"""Every setting, read from the environment once, with its default and what is wrong when it is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import ConfigurationError
+
+AUTH_MODES = ("dev", "easyauth", "jwt")
+ROLES = ("member", "reviewer", "auditor", "operator")
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerLine:
+    """One outside producer as written in OUTSIDE_PRODUCERS."""
+
+    name: str
+    command_types: tuple[str, ...]
+    tenants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a deployment decides. The names in capitals are the environment's."""
+
+    auth_mode: str  # AUTH_MODE: dev | easyauth | jwt; on Azure it must be set, and not to dev
+    in_azure: bool
+    data_folder: Path  # COUNTERSIGN_DATA
+    policy_file: Path  # COUNTERSIGN_POLICY
+    producers: tuple[ProducerLine, ...]  # OUTSIDE_PRODUCERS: JSON list of {name, command_types, tenants}
+    tenant_claim: str  # TENANT_CLAIM: "tenant", "tenant:role" texts, or an object of tenant to roles; "" = memberships
+    roles_claim: str  # ROLES_CLAIM: roles in every tenant of the caller
+    jwt_issuer: str  # JWT_ISSUER
+    jwt_audience: str  # JWT_AUDIENCE
+    jwt_jwks_uri: str  # JWT_JWKS_URI
+    first_operators: tuple[str, ...]  # FIRST_OPERATORS: principal ids that are operators of every tenant they name
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment`; `ConfigurationError` names the one that is missing or wrong and what it takes."""
+    in_azure = bool(environment.get("WEBSITE_INSTANCE_ID") or environment.get("WEBSITE_SITE_NAME"))
+    auth_mode = environment.get("AUTH_MODE", "" if in_azure else "dev")
+    if auth_mode not in AUTH_MODES:
+        raise ConfigurationError(f"AUTH_MODE is {auth_mode!r}; set it to one of {', '.join(AUTH_MODES)}")
+    if in_azure and auth_mode == "dev":
+        raise ConfigurationError("AUTH_MODE=dev lets anyone be anybody; on Azure set it to easyauth or jwt")
+    root = Path(__file__).resolve().parent.parent
+    settings = Settings(
+        auth_mode=auth_mode,
+        in_azure=in_azure,
+        data_folder=Path(environment.get("COUNTERSIGN_DATA", ".countersign")),
+        policy_file=Path(environment.get("COUNTERSIGN_POLICY", str(root / "policies" / "money.yaml"))),
+        producers=_producers(environment.get("OUTSIDE_PRODUCERS", "[]")),
+        tenant_claim=environment.get("TENANT_CLAIM", "tenants"),
+        roles_claim=environment.get("ROLES_CLAIM", "roles"),
+        jwt_issuer=environment.get("JWT_ISSUER", ""),
+        jwt_audience=environment.get("JWT_AUDIENCE", ""),
+        jwt_jwks_uri=environment.get("JWT_JWKS_URI", ""),
+        first_operators=tuple(filter(None, environment.get("FIRST_OPERATORS", "").split(","))),
+    )
+    if auth_mode == "jwt":
+        for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI"):
+            if not environment.get(name):
+                raise ConfigurationError(f"{name} is not set; AUTH_MODE=jwt needs issuer, audience and key set address")
+        if not settings.jwt_jwks_uri.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise ConfigurationError("JWT_JWKS_URI must be https: whoever serves the keys decides who is who")
+    return settings
+
+
+def _producers(value: str) -> tuple[ProducerLine, ...]:
+    wrong = ConfigurationError("OUTSIDE_PRODUCERS must be a JSON list of {name, command_types: [...], tenants: [...]}")
+    try:
+        lines = json.loads(value)
+        return tuple(
+            ProducerLine(str(line["name"]), tuple(line["command_types"]), tuple(line["tenants"])) for line in lines
+        )
+    except (ValueError, TypeError, KeyError) as failed:
+        raise wrong from failed
