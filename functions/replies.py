@@ -94,7 +94,7 @@ def answering(handler: Handler) -> Handler:
     async def answered(req: func.HttpRequest) -> func.HttpResponse:
         try:
             return await handler(req)
-        except Exception as failed:  # noqa: BLE001  the last border before the host
+        except Exception as failed:  # the last border before the host
             from functions.caller import correlation_of
 
             correlation_id = correlation_of(req)

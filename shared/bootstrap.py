@@ -75,11 +75,10 @@ def _load_policy() -> Policy:
 
 def _open_lanes() -> SqliteLanes:
     from shared.adapters.embedded.lanes import SqliteLanes
-    from shared.contracts.lanes import LANES
 
     folder = settings().data_folder
     folder.mkdir(parents=True, exist_ok=True)
-    return SqliteLanes(folder / "lanes.db", LANES)
+    return SqliteLanes(folder / "lanes.db")
 
 
 def _build_delivery() -> Delivery:

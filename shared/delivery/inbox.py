@@ -59,7 +59,6 @@ async def execute(delivery: Delivery, command: AnyCommand, *, fingerprint: str) 
     fingerprint: of what the caller sent. Another one under the same command id is `IdempotencyMismatchError`.
     Other errors are the flow's own: the caller may try again.
     """
-    partition = partition_of(command.tenant)
     await register(delivery, command.tenant)
     for turn in range(DECISIONS):
         documents = await read_for(delivery, command)
