@@ -1,5 +1,7 @@
 """Event Grid trigger: reactions to decision changes."""
 
+from typing import Any
+
 import azure.functions as func
 
 blueprint = func.Blueprint()
@@ -13,8 +15,10 @@ async def transaction_decision_changed(event: func.EventGridEvent) -> None:
     from shared.flows.decision_changed import react
 
     # the library gives a CloudEvent or an EventGridEvent by the wire's schema, whatever the annotation says
-    data = event.data if isinstance(event, func.CloudEvent) else event.get_json()
-    kind = event.type if isinstance(event, func.CloudEvent) else event.event_type
-    told = decision_changed_in(kind, data)
+    received: Any = event
+    if isinstance(received, func.CloudEvent):
+        told = decision_changed_in(received.type, received.data)
+    else:
+        told = decision_changed_in(event.event_type, event.get_json())
     if told is not None:
         await react(bootstrap.delivery(), tenant=told.tenant, transaction_id=told.transaction_id)

@@ -7,59 +7,29 @@ import random
 import secrets
 import time
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.settings import Settings, settings_from
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shared.adapters.embedded.lanes import SqliteLanes
-    from shared.delivery.handling import Delivery
+    from shared.delivery.handling import Delivery, Flow
     from shared.guard.policy import Policy
+    from shared.ports.checkpoint_log import CheckpointLog
 
-_built: dict[str, object] = {}
 
-
+@cache
 def settings() -> Settings:
     """The settings of this process."""
-    return _once("settings", lambda: settings_from(os.environ))
+    return settings_from(os.environ)
 
 
+@cache
 def policy() -> Policy:
     """The policy that judges, loaded from its file once."""
-    return _once("policy", _load_policy)
-
-
-def lanes() -> SqliteLanes:
-    """The embedded lanes and topic: one SQLite file that the local host delivers from."""
-    return _once("lanes", _open_lanes)
-
-
-def delivery() -> Delivery:
-    """Everything that triggers work with."""
-    return _once("delivery", _build_delivery)
-
-
-async def shutdown() -> None:
-    """Close what was opened, in an order that loses nothing."""
-    from shared.delivery.handling import Delivery
-
-    made = _built.pop("delivery", None)
-    if isinstance(made, Delivery):
-        for port in (made.telemetry, made.bus, made.events, made.checkpoints, made.store):
-            await port.close()
-    opened = _built.pop("lanes", None)
-    if opened is not None:
-        await opened.close()  # type: ignore[attr-defined]
-    _built.clear()
-
-
-def _once[T](name: str, build: object) -> T:
-    if name not in _built:
-        _built[name] = build()  # type: ignore[operator]
-    return _built[name]  # type: ignore[return-value]
-
-
-def _load_policy() -> Policy:
     import yaml
 
     from shared.errors import ConfigurationError
@@ -73,15 +43,17 @@ def _load_policy() -> Policy:
     return policy_from(document)
 
 
-def _open_lanes() -> SqliteLanes:
+@cache
+def lanes() -> SqliteLanes:
+    """The embedded lanes and topic: one SQLite file that the local host delivers from."""
     from shared.adapters.embedded.lanes import SqliteLanes
 
-    folder = settings().data_folder
-    folder.mkdir(parents=True, exist_ok=True)
-    return SqliteLanes(folder / "lanes.db")
+    return SqliteLanes(_data_folder() / "lanes.db")
 
 
-def _build_delivery() -> Delivery:
+@cache
+def delivery() -> Delivery:
+    """Everything that triggers work with."""
     from shared.adapters.embedded.checkpoint_log import FileCheckpointLog
     from shared.adapters.embedded.command_bus import SqliteCommandBus
     from shared.adapters.embedded.document_store import SqliteDocumentStore
@@ -91,8 +63,7 @@ def _build_delivery() -> Delivery:
     from shared.delivery.handling import Delivery, Producer
     from shared.ports.document_store import Schemas
 
-    folder = settings().data_folder
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _data_folder()
     checkpoints = FileCheckpointLog(folder / "checkpoints.jsonl")
     schemas = Schemas({name: kind.schema_version for name, kind in KINDS.items()})
     return Delivery(
@@ -111,7 +82,25 @@ def _build_delivery() -> Delivery:
     )
 
 
-def _flows(checkpoints: object) -> dict[str, object]:
+async def shutdown() -> None:
+    """Close what was opened, in an order that loses nothing; the next use builds anew."""
+    if delivery.cache_info().currsize:
+        made = delivery()
+        for port in (made.telemetry, made.bus, made.events, made.checkpoints, made.store):
+            await port.close()
+    if lanes.cache_info().currsize:
+        await lanes().close()
+    for built in (delivery, lanes, policy, settings):
+        built.cache_clear()
+
+
+def _data_folder() -> Path:
+    folder = settings().data_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _flows(checkpoints: CheckpointLog) -> dict[str, Flow]:
     """One line per command."""
     from shared.flows.classify_transaction import ClassifyTransactionFlow
     from shared.flows.ingestion_completed import IngestionCompletedFlow

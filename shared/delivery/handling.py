@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from shared.audit.record import Entry
 from shared.ports.checkpoint_log import CheckpointLog
@@ -14,9 +14,6 @@ from shared.ports.document_store import Document, DocumentStore
 from shared.ports.event_publisher import EventPublisher
 from shared.ports.telemetry_sink import TelemetrySink
 from shared.runs.life_cycle import Run
-
-if TYPE_CHECKING:
-    from shared.contracts.commands import AnyCommand
 
 
 class Producer(NamedTuple):
@@ -30,10 +27,10 @@ class Producer(NamedTuple):
 class Work(NamedTuple):
     """What a flow is given. `documents`: what its `needs` asked for, by id; what is missing is absent.
 
-    `run` is Running. `store` is for the one bounded query that a flow may make.
+    command: the envelope of the flow's own command type. `run` is Running. `store` is for the one bounded query that a flow may make.
     """
 
-    command: AnyCommand
+    command: Any
     partition: str
     run: Run
     documents: Mapping[str, Document]
