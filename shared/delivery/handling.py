@@ -27,7 +27,8 @@ class Producer(NamedTuple):
 class Work(NamedTuple):
     """What a flow is given. `documents`: what its `needs` asked for, by id; what is missing is absent.
 
-    command: the envelope of the flow's own command type. `run` is Running. `store` is for the one bounded query that a flow may make.
+    command: the envelope of the flow's own command type. `run` is Running.
+    store: for the one bounded query that a flow may make.
     """
 
     command: Any

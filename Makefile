@@ -1,0 +1,55 @@
+# Countersign. `make run` shows the main job, `make serve` keeps the host up, `make test` and `make check` judge it.
+PYTHON ?= python3.13
+BIN := .venv/bin
+ROUNDS ?= 20
+export PYTHONDONTWRITEBYTECODE=
+RUN_ARGS = $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help run serve test check format bench quality chaos openapi clean
+
+help:  ## what there is to do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/local: requirements.txt requirements-local.txt constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.13 is needed: install it, or set PYTHON=/path/to/python3.13"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-local.txt
+	@touch $@
+
+.venv/dev: .venv/local requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+run: .venv/local  ## the main job on a sample statement; DATA=FILE.csv takes your own
+	@$(BIN)/python -m local run $(RUN_ARGS)
+
+serve: .venv/local  ## keep the local host up on http://127.0.0.1:7071 (Ctrl-C stops it; data stays in .countersign/)
+	@$(BIN)/python -m local serve $(ARGS)
+
+test: .venv/dev  ## all tests that need no network and no cloud
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev  ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/dev  ## put the code into its one format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: .venv/dev  ## speed beside a hand-written writer, measured in one run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+quality: .venv/dev  ## precision and recall of every lane that judges
+	@$(BIN)/python -m evals.quality $(ARGS)
+
+chaos: .venv/local  ## kill -9 at random moments, restart, check that nothing was lost (ROUNDS=20)
+	@$(BIN)/python -m local chaos --rounds $(ROUNDS) $(ARGS)
+
+openapi: .venv/dev  ## write docs/openapi.json and docs/schemas anew
+	@$(BIN)/python -m functions.openapi
+
+clean:  ## remove the environment and the local host's data
+	rm -rf .venv .countersign
