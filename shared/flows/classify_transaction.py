@@ -12,6 +12,7 @@ from shared.contracts.identity import run_id_of
 from shared.contracts.instants import text
 from shared.delivery.handling import Outcome, Work
 from shared.errors import TerminalError
+from shared.flows.classification_record import answer_json, decided_body, decision_json, finished, score
 from shared.guard.decision import Answer, Decision
 from shared.guard.evaluate import evaluate
 from shared.ledger import transactions as ledger
@@ -20,7 +21,7 @@ from shared.ledger.events import decision_changed
 from shared.ledger.memory import memory_keys
 from shared.ports.document_store import Body, Document
 from shared.ports.event_publisher import CloudEvent
-from shared.runs.life_cycle import Run, moved_to, signal, stage, with_signals, with_stages
+from shared.runs.life_cycle import moved_to, stage, with_stages
 from shared.specialists.categorization import expected_category
 from shared.specialists.routing import lane_of
 from shared.specialists.runner import Limits, propose_all
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from shared.guard.policy import Policy
 
 GUARD = {"kind": "guard", "id": "policy"}
-STAGE_STATUS = {"answered": "Succeeded", "abstained": "Skipped"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +112,14 @@ class ClassifyTransactionFlow:
 
     def _outcome(self, work: Work, body: Body, answers: Sequence[Answer], decision: Decision, *, etag: str) -> Outcome:
         at = text(work.now)
-        changed = _decided_body(body, decision, at=at, run_id=work.run["run_id"])
-        run = _finished(work.run, answers, decision, at=at)
+        changed = decided_body(body, decision, at=at, run_id=work.run["run_id"])
+        run = finished(work.run, answers, decision, at=at)
         payload = {
             "facts": body["facts"],
-            "decision": _decision_json(decision),
+            "decision": decision_json(decision),
             "decision_version": changed["decision_version"],
             "review_state": changed["review_state"],
-            "answers": [_answer_json(answer) for answer in answers],
+            "answers": [answer_json(answer) for answer in answers],
         }
         return Outcome(
             run=run,
@@ -129,7 +129,7 @@ class ClassifyTransactionFlow:
                 *self._remembered(work, changed),
             ],
             events=[decision_changed_by(work, changed)],
-            scores=[_score(answer, decision) for answer in answers],
+            scores=[score(answer, decision) for answer in answers],
         )
 
     def _remembered(self, work: Work, changed: Body) -> list[Document]:
@@ -227,91 +227,6 @@ def _history(documents: Mapping[str, Document], facts: TransactionFacts) -> dict
     return history
 
 
-def _decided_body(body: Body, decision: Decision, *, at: str, run_id: str) -> Body:
-    applied = decision.outcome == "Applied"
-    return ledger.decided(
-        body,
-        "Categorized" if applied else "NeedsReview",
-        at=at,
-        category=decision.category if applied else "",
-        suggested_category=decision.category,
-        confidence_bp=decision.confidence_bp,
-        decided_by=decision.decided_by,
-        reason_codes=list(decision.reason_codes),
-        policy_version=decision.policy_version,
-        run_id=run_id,
-    )
-
-
-def _finished(run: Run, answers: Sequence[Answer], decision: Decision, *, at: str) -> Run:
-    """The run with a stage per specialist and one for the guard. An uncertain classification is no failed run."""
-    stages = [_stage(answer, order, at) for order, answer in enumerate(answers, start=1)]
-    guard_status = "Succeeded" if decision.outcome == "Applied" else "NeedsReview"
-    stages.append(
-        stage(
-            "guard",
-            guard_status,
-            order=len(stages) + 1,
-            at=at,
-            code=decision.reason_codes[0],
-            rationale=decision.rationale,
-            confidence_bp=decision.confidence_bp,
-            details={"outcome": decision.outcome, "category": decision.category, "lane": decision.lane},
-        )
-    )
-    run = with_stages({**run, "policy_version": decision.policy_version}, stages)
-    if decision.outcome == "Applied":
-        return moved_to(run, "Completed", at=at)
-    code = decision.reason_codes[0]
-    severity = "Warning" if decision.outcome == "NeedsReview" else "Error"
-    run = with_signals(run, [signal(code, severity, decision.rationale, at=at, requires_human=True)])
-    return moved_to(run, "NeedsReview", at=at, code=code, rationale=decision.rationale)
-
-
-def _stage(answer: Answer, order: int, at: str) -> dict[str, Any]:
-    first = answer.proposals[0] if answer.proposals else None
-    concern = answer.concerns[0] if answer.concerns else None
-    return stage(
-        answer.specialist,
-        STAGE_STATUS.get(answer.outcome, "Failed"),
-        order=order,
-        at=at,
-        code=first.rationale_code if first else concern.code if concern else f"specialist_{answer.outcome}",
-        rationale=first.rationale if first else concern.rationale if concern else answer.detail or answer.outcome,
-        confidence_bp=first.confidence_bp if first else None,
-        details={"target": first.target, "evidence": list(first.evidence)} if first else {},
-    )
-
-
-def _decision_json(decision: Decision) -> dict[str, Any]:
-    return {
-        "outcome": decision.outcome,
-        "category": decision.category,
-        "confidence_bp": decision.confidence_bp,
-        "decided_by": decision.decided_by,
-        "lane": decision.lane,
-        "reason_codes": list(decision.reason_codes),
-        "rationale": decision.rationale,
-        "policy_version": decision.policy_version,
-    }
-
-
-def _answer_json(answer: Answer) -> dict[str, Any]:
-    return {
-        "specialist": answer.specialist,
-        "outcome": answer.outcome,
-        "detail": answer.detail,
-        "proposals": [
-            {"target": one.target, "confidence_bp": one.confidence_bp, "rationale_code": one.rationale_code,
-             "rationale": one.rationale, "evidence": list(one.evidence), "runner_up_bp": one.runner_up_bp}
-            for one in answer.proposals
-        ],
-        "concerns": [
-            {"code": one.code, "rationale": one.rationale, "evidence": list(one.evidence)} for one in answer.concerns
-        ],
-    }  # fmt: skip
-
-
 def _updated(work: Work, kind: str, id_: str, told: dict[str, Any], category: str = "") -> Document | None:
     stored = work.documents.get(id_)
     before = stored.body if stored else None
@@ -319,11 +234,6 @@ def _updated(work: Work, kind: str, id_: str, told: dict[str, Any], category: st
     if body is before:
         return None
     return Document(work.partition, id_, kind, body, etag=stored.etag if stored else "")
-
-
-def _score(answer: Answer, decision: Decision) -> dict[str, Any]:
-    confidence = answer.proposals[0].confidence_bp if answer.proposals else None
-    return {"specialist": answer.specialist, "confidence_bp": confidence, "decision": decision.outcome}
 
 
 def run_id_for(partition: str, transaction_id: str) -> str:

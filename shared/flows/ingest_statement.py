@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.audit.record import Entry
@@ -106,18 +107,7 @@ async def _accept_chunk(
     ingestion_id = state.body["ingestion_id"]
     now = delivery.now()
     at = text(now)
-    commands = [
-        envelope(
-            "ClassifyTransaction",
-            {"transaction": one},
-            command_id=ledger.classify_command_id(partition, one["transaction_id"]),
-            tenant=tenant,
-            source="statement",
-            issued_at=now,
-            traceparent=traceparent,
-        )
-        for one in fresh
-    ]
+    commands = [_classify(tenant, one, now=now, traceparent=traceparent) for one in fresh]
     documents = [
         ledger.unclassified(
             partition, one, at=at, ingestion_id=ingestion_id, run_id=run_id_for(partition, one["transaction_id"])
@@ -139,6 +129,19 @@ async def _accept_chunk(
         entries=[Entry("statement_accepted", {"kind": "person", "id": caller}, {"ingestion": ingestion_id}, payload)],
         subjects=[one["transaction_id"] for one in fresh],
         head=stored.get(HEAD_ID),
+    )
+
+
+def _classify(tenant: str, facts: dict[str, Any], *, now: datetime, traceparent: str) -> dict[str, Any]:
+    """The command that judges one transaction."""
+    return envelope(
+        "ClassifyTransaction",
+        {"transaction": facts},
+        command_id=ledger.classify_command_id(partition_of(tenant), facts["transaction_id"]),
+        tenant=tenant,
+        source="statement",
+        issued_at=now,
+        traceparent=traceparent,
     )
 
 
