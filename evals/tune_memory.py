@@ -90,8 +90,10 @@ def table(entries: dict[str, Entry], rows: Sequence[Row], thresholds: MemoryThre
             counts = (1, said is not None, right, alone, alone and right)
             tally[month] = [old + new for old, new in zip(tally[month], counts, strict=True)]
     print(f"{'':20} {'rows':>6} {'spoke %':>8} {'right %':>8} {'decided alone %':>16} {'agreement %':>12}")
-    for month, (seen, spoke, right, alone, agreed) in sorted(tally.items(), key=lambda item: (item[0] == "total", item[0])):
-        shares = (100 * spoke / seen, 100 * right / max(1, spoke), 100 * alone / seen, 100 * agreed / max(1, alone))
+    for month, counted in sorted(tally.items(), key=lambda item: (item[0] == "total", item[0])):
+        seen, spoke, agreed, decided, decided_well = counted
+        heard, alone_share = 100 * agreed / max(1, spoke), 100 * decided / seen
+        shares = (100 * spoke / seen, heard, alone_share, 100 * decided_well / max(1, decided))
         print("{:20} {:6} {:8.1f} {:8.1f} {:16.1f} {:12.1f}".format(month, seen, *shares))
 
 
@@ -104,7 +106,7 @@ def folds(rows: Sequence[Row]) -> Iterable[tuple[list[Row], list[Row]]]:
 
 
 def fitted(rows: Sequence[Row], thresholds: MemoryThresholds, steps: int = 400) -> list[float]:
-    """Weights of a logistic regression, none below zero, of "the person agreed" on the signals; the constant is last."""
+    """Weights of a logistic regression, none below zero, of "people agreed" on the signals; the constant is last."""
     cases: list[tuple[tuple[float, ...], int]] = []
     for before, judged in folds(rows):
         entries = taught(before)
