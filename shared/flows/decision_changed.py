@@ -65,13 +65,13 @@ async def _writes(delivery: Delivery, stored: Document) -> list[Document]:
         return []
     facts = body["facts"]
     keys = memory_keys(facts["descriptor"], facts["account"], facts["group"]) if lesson != body["learned"] else ()
-    shard_id = _shard_id(_shard_of(facts["transaction_id"]))
+    shard_id = shard_id_of(facts["transaction_id"])
     documents = await delivery.store.read_many(partition, [shard_id, *(memory_doc_id(key) for key in keys)])
     noted = {**body, "learned": lesson, "counted": body["review_state"]}
     writes = [ledger.transaction_document(partition, noted, etag=stored.etag)]
     writes += _taught(partition, documents, keys, facts, was=body["learned"], now=lesson)
     if recount:
-        writes.append(_recounted(partition, shard_id, documents.get(shard_id), body))
+        writes.append(counted(partition, shard_id, documents.get(shard_id), _recount(body)))
     return writes
 
 
@@ -121,16 +121,22 @@ def _source(lesson: dict[str, str]) -> Any:
     return lesson["source"]
 
 
-def _recounted(partition: str, shard_id: str, stored: Document | None, body: Body) -> Document:
+def counted(partition: str, shard_id: str, stored: Document | None, changes: Mapping[str, int]) -> Document:
+    """A counter's shard after `changes`: what to add, by review state. Only the sum of all shards has a meaning."""
     by_state = dict(stored.body["by_state"]) if stored else {}
-    if body["counted"]:
-        by_state[body["counted"]] = by_state.get(body["counted"], 0) - 1
-    by_state[body["review_state"]] = by_state.get(body["review_state"], 0) + 1
+    for state, change in changes.items():
+        by_state[state] = by_state.get(state, 0) + change
     return Document(partition, shard_id, "counter", {"by_state": by_state}, etag=stored.etag if stored else "")
 
 
-def _shard_of(transaction_id: str) -> int:
-    return blake2b(transaction_id.encode(), digest_size=1).digest()[0] % COUNTER_SHARDS
+def _recount(body: Body) -> dict[str, int]:
+    """What the change of this transaction's review state does to the counts."""
+    return ({body["counted"]: -1} if body["counted"] else {}) | {body["review_state"]: 1}
+
+
+def shard_id_of(key: str) -> str:
+    """The shard that counts what is named by `key`."""
+    return _shard_id(blake2b(key.encode(), digest_size=1).digest()[0] % COUNTER_SHARDS)
 
 
 def _shard_id(shard: int) -> str:

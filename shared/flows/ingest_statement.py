@@ -9,27 +9,23 @@ from typing import TYPE_CHECKING, Any
 from shared.audit.record import Entry
 from shared.audit.trail import HEAD_ID
 from shared.contracts.commands import envelope
-from shared.contracts.identity import deterministic_id, partition_of
-from shared.contracts.instants import after, text
-from shared.contracts.kinds import KINDS
+from shared.contracts.identity import partition_of
+from shared.contracts.instants import text
 from shared.delivery.handling import Delivery
 from shared.delivery.intake import accept
 from shared.delivery.tenants import register
-from shared.errors import ConflictError, IdempotencyMismatchError
+from shared.errors import ConflictError
 from shared.flows.classify_transaction import run_id_for
 from shared.flows.ingestion_completed import profile_writes
+from shared.flows.upload import TRIES, advanced, answer, upload_id, upload_state
 from shared.ledger import transactions as ledger
-from shared.ports.document_store import Body, Document
+from shared.ports.document_store import Document
 
 if TYPE_CHECKING:
     from shared.contracts.transactions import TransactionFacts
 
 CHUNK = 40
 """A transaction and its pending run each; with profile, ingestion, outbox, audit and head this is within 100 writes."""
-TRIES = 8
-"""How often a chunk that lost a race with another upload is looked at again."""
-MAX_LISTED = 100
-"""Refused rows named in the answer; the counts are always complete."""
 
 
 async def ingest(
@@ -50,14 +46,14 @@ async def ingest(
     """
     await register(delivery, tenant)
     partition = partition_of(tenant)
-    ingestion_id = deterministic_id(partition, "ingestion", f"{caller}:{key}")
+    ingestion_id = upload_id(partition, "ingestion", caller=caller, key=key)
     facts = [one.model_dump() for one in transactions]
     lost = 0
     while True:
-        state = await _state(delivery, partition, ingestion_id, fingerprint, total=len(facts), caller=caller)
+        state = await upload_state(delivery, partition, ingestion_id, fingerprint, total=len(facts), caller=caller)
         done = state.body["rows_done"]
         if state.etag and done >= len(facts):
-            return _answer(state.body)
+            return answer(state.body)
         chunk = facts[done : done + CHUNK]
         try:
             await _accept_chunk(delivery, tenant, state, chunk, caller=caller, traceparent=traceparent)
@@ -66,34 +62,6 @@ async def ingest(
             lost += 1
             if lost == TRIES:
                 raise
-
-
-async def _state(
-    delivery: Delivery, partition: str, ingestion_id: str, fingerprint: str, *, total: int, caller: str
-) -> Document:
-    """The `ingestion` document as stored, or a new one that is not stored yet."""
-    now = delivery.now()
-    stored = await delivery.store.read(partition, f"ingestion:{ingestion_id}")
-    if stored is not None:
-        if stored.body["fingerprint"] != fingerprint:
-            raise IdempotencyMismatchError("this idempotency key was used with another body; take a new key")
-        return stored
-    body = {
-        "ingestion_id": ingestion_id,
-        "fingerprint": fingerprint,
-        "caller": caller,
-        "created_at": text(now),
-        "rows": total,
-        "rows_done": 0,
-        "accepted": 0,
-        "duplicate": 0,
-        "refused": 0,
-        "refused_ids": [],
-    }
-    expires_at = after(now, days=KINDS["ingestion"].days_to_live)
-    return Document(
-        partition, f"ingestion:{ingestion_id}", "ingestion", body, sort=body["created_at"], expires_at=expires_at
-    )
 
 
 async def _accept_chunk(
@@ -114,7 +82,7 @@ async def _accept_chunk(
         )
         for one in fresh
     ]
-    body = _advanced(state.body, progress, len(chunk))
+    body = advanced(state.body, progress, len(chunk))
     payload = {"transaction_ids": [one["transaction_id"] for one in fresh], "rows_done": body["rows_done"]}
     await accept(
         delivery,
@@ -165,20 +133,3 @@ def _sorted_out(
         else:
             progress["duplicate" if known[id_] == one else "refused"].append(id_)
     return fresh, progress
-
-
-def _advanced(body: Body, progress: dict[str, list[str]], rows: int) -> Body:
-    return {
-        **body,
-        "rows_done": body["rows_done"] + rows,
-        "accepted": body["accepted"] + len(progress["accepted"]),
-        "duplicate": body["duplicate"] + len(progress["duplicate"]),
-        "refused": body["refused"] + len(progress["refused"]),
-        "refused_ids": [*body["refused_ids"], *progress["refused"]][:MAX_LISTED],
-    }
-
-
-def _answer(body: Body) -> dict[str, Any]:
-    """What the caller is told, the first time and every time after."""
-    names = ("ingestion_id", "rows", "accepted", "duplicate", "refused", "refused_ids", "created_at")
-    return {name: body[name] for name in names}

@@ -198,13 +198,7 @@ def _outcome(
     work: Work, state: Document | None, verified: Verification, new: Sequence[tuple[str, Finding]], *, looked_at: int
 ) -> Outcome:
     at = text(work.now)
-    documents = [
-        Document(
-            work.partition, id_, "finding", one._asdict() | {"state": "open", "raised_at": at, "run_id": work.run["run_id"]},
-            sort=at, keys={"state": "open", "subject": one.subject},
-        )
-        for id_, one in new
-    ]  # fmt: skip
+    documents = [_finding_document(work, id_, one, at) for id_, one in new]
     body = {"verified_to": verified.verified_to, "verified_hash": verified.head_hash, "swept_at": at}
     documents.append(Document(work.partition, STATE_ID, "counter", body, etag=state.etag if state else ""))
     rationale = f"{looked_at} transactions, {verified.records} audit records, {len(new)} new findings"
@@ -219,6 +213,11 @@ def _outcome(
     return Outcome(
         run=moved_to(run, "Completed", at=at), entries=[Entry("tenant_swept", SWEEPER, ids, payload)], writes=documents
     )
+
+
+def _finding_document(work: Work, id_: str, one: Finding, at: str) -> Document:
+    body = one._asdict() | {"state": "open", "raised_at": at, "run_id": work.run["run_id"]}
+    return Document(work.partition, id_, "finding", body, sort=at, keys={"state": "open", "subject": one.subject})
 
 
 def _signals(new: Sequence[tuple[str, Finding]], at: str) -> list[Signal]:

@@ -72,6 +72,24 @@ def unclassified(partition: str, facts: dict[str, Any], *, at: str, ingestion_id
     return transaction_document(partition, body)
 
 
+def imported(partition: str, facts: dict[str, Any], *, category: str, at: str, ingestion_id: str) -> Document:
+    """A transaction of old data whose category people gave before it came here: reviewed, learned and counted."""
+    body = unclassified(partition, facts, at=at, ingestion_id=ingestion_id, run_id="").body
+    known = {
+        "review_state": "Reviewed",
+        "decision_version": 1,
+        "category": category,
+        "suggested_category": category,
+        "confidence_bp": 10_000,
+        "decided_by": "history",
+        "reason_codes": ["imported_history"],
+        "decided_at": at,
+        "learned": {"label": category, "source": "history"},
+        "counted": "Reviewed",
+    }
+    return transaction_document(partition, {**body, **known})
+
+
 def transaction_document(partition: str, body: Body, *, etag: str = "") -> Document:
     """The document of a transaction's body, with its look-ups: by review state, and by size for counterparts."""
     facts = body["facts"]
