@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -13,6 +13,7 @@ import orjson
 from shared.errors import (
     ConfigurationError,
     ConflictError,
+    CountersignError,
     ForbiddenError,
     IdempotencyMismatchError,
     InvalidInputError,
@@ -59,16 +60,34 @@ def json_reply(body: Any, *, status: int = 200, headers: dict[str, str] | None =
     return func.HttpResponse(orjson.dumps(body), status_code=status, headers=sent, mimetype="application/json")
 
 
+def accepted(body: Any, *, location: str) -> func.HttpResponse:
+    """202: it is stored and will be done; `location` shows how far it has come."""
+    return json_reply(body, status=202, headers={"Location": location})
+
+
+def readiness_reply(body: dict[str, Any]) -> func.HttpResponse:
+    """200, or 503 for whoever decides where to send traffic."""
+    return json_reply(body, status=200 if body["ready"] else 503)
+
+
+def json_lines(items: Iterable[Any], *, headers: dict[str, str]) -> func.HttpResponse:
+    """One JSON object a line."""
+    sent = {"Cache-Control": "no-store", **headers}
+    body = b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in items)
+    return func.HttpResponse(body, headers=sent, mimetype="application/x-ndjson")
+
+
 def problem(failed: Exception, *, correlation_id: str) -> func.HttpResponse:
     """The RFC 9457 problem of an error; of an unknown error nothing is told but that it is ours."""
+    ours = isinstance(failed, CountersignError)
     status = next((code for kind, code in STATUS_OF if isinstance(failed, kind)), 500)
-    code = getattr(failed, "code", "unexpected_error")
+    code = failed.code if isinstance(failed, CountersignError) else "unexpected_error"
     status = STATUS_OF_CODE.get(code, status)
     body: dict[str, Any] = {
         "type": PROBLEM_TYPES + code,
         "title": TITLES[status],
         "status": status,
-        "detail": str(failed) if getattr(failed, "code", "") else "an unexpected error; it was logged",
+        "detail": str(failed) if ours else "an unexpected error; it was logged",
         "correlation_id": correlation_id,
     }
     headers = {"Cache-Control": "no-store"}
@@ -92,14 +111,16 @@ def answering(handler: Handler) -> Handler:
 
     @wraps(handler)
     async def answered(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            return await handler(req)
-        except Exception as failed:  # the last border before the host
-            from functions.caller import correlation_of
+        from functions.caller import correlation_of
 
-            correlation_id = correlation_of(req)
-            if not hasattr(failed, "code"):
+        correlation_id = correlation_of(req)
+        try:
+            reply = await handler(req)
+        except Exception as failed:  # the last border before the host
+            if not isinstance(failed, CountersignError):
                 log.exception("an HTTP function failed", extra={"fields": {"correlation_id": correlation_id}})
-            return problem(failed, correlation_id=correlation_id)
+            reply = problem(failed, correlation_id=correlation_id)
+        reply.headers["X-Correlation-Id"] = correlation_id
+        return reply
 
     return answered

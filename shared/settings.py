@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Settings:
     jwt_issuer: str  # JWT_ISSUER
     jwt_audience: str  # JWT_AUDIENCE
     jwt_jwks_uri: str  # JWT_JWKS_URI
-    first_operators: tuple[str, ...]  # FIRST_OPERATORS: principal ids that are operators of every tenant they name
+    first_operators: tuple[str, ...]  # FIRST_OPERATORS: `principal=tenant` by commas; operators to begin with
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -59,7 +60,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         jwt_issuer=environment.get("JWT_ISSUER", ""),
         jwt_audience=environment.get("JWT_AUDIENCE", ""),
         jwt_jwks_uri=environment.get("JWT_JWKS_URI", ""),
-        first_operators=tuple(filter(None, environment.get("FIRST_OPERATORS", "").split(","))),
+        first_operators=_first_operators(environment.get("FIRST_OPERATORS", "")),
     )
     if auth_mode == "jwt":
         for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI"):
@@ -68,6 +69,14 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         if not settings.jwt_jwks_uri.startswith(("https://", "http://127.0.0.1", "http://localhost")):
             raise ConfigurationError("JWT_JWKS_URI must be https: whoever serves the keys decides who is who")
     return settings
+
+
+def _first_operators(value: str) -> tuple[str, ...]:
+    lines = tuple(line.strip() for line in value.split(",") if line.strip())
+    for line in lines:
+        if not re.fullmatch(r"[^=].*=[a-z0-9-]{1,40}", line):
+            raise ConfigurationError(f"FIRST_OPERATORS: {line!r} is not principal=tenant (several: by commas)")
+    return lines
 
 
 def _producers(value: str) -> tuple[ProducerLine, ...]:

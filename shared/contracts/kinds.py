@@ -28,6 +28,8 @@ KINDS: dict[str, Kind] = {
     "counter": Kind(1),
     "outbox": Kind(1, 30),
     "parked": Kind(1),
+    "erasure": Kind(1),  # how far the erasure of a person's data has come
+    "membership": Kind(1),  # a person's roles: in the tenant as its list of members, in `system` as what counts
     # in `system`
     "tenant": Kind(1),
 }

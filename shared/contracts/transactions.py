@@ -9,7 +9,9 @@ from pydantic import Field, field_validator
 
 from shared.contracts.shape import Currency, MinorUnits, ReferenceId, Shape
 
-Descriptor = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")]
+Descriptor = Annotated[
+    str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
+]
 
 
 class TransactionFacts(Shape):

@@ -31,7 +31,7 @@ async def react(delivery: Delivery, *, tenant: str, transaction_id: str) -> bool
     partition = partition_of(tenant)
     for turn in range(TRIES):
         stored = await delivery.store.read(partition, ledger.transaction_doc_id(transaction_id))
-        if stored is None:
+        if stored is None or stored.body["review_state"] == ledger.ERASED:
             return False  # erased since, or never ours
         writes = await _writes(delivery, stored)
         if not writes:
@@ -57,6 +57,29 @@ async def counts(delivery: Delivery, tenant: str) -> dict[str, int]:
     return total
 
 
+async def forgetting(delivery: Delivery, bodies: list[Body], partition: str) -> list[Document]:
+    """The memory entries and counters without these transactions: what `react` noted on each is taken back."""
+    lessons = {body["facts"]["transaction_id"]: _keys_of(body) for body in bodies if body["learned"]}
+    shards = {shard_id_of(body["facts"]["transaction_id"]) for body in bodies}
+    wanted = sorted(shards | {memory_doc_id(key) for keys in lessons.values() for key in keys})
+    documents = await delivery.store.read_many(partition, wanted)
+    changed: dict[str, Document] = {}
+    for body in bodies:
+        id_ = body["facts"]["transaction_id"]
+        for document in _taught(partition, documents, lessons.get(id_, ()), body["facts"], was=body["learned"], now={}):
+            documents[document.id] = changed[document.id] = document
+        shard_id = shard_id_of(id_)
+        if body["counted"]:
+            shard = counted(partition, shard_id, documents.get(shard_id), {body["counted"]: -1})
+            documents[shard_id] = changed[shard_id] = shard
+    return list(changed.values())
+
+
+def _keys_of(body: Body) -> tuple[str, ...]:
+    facts = body["facts"]
+    return memory_keys(facts["descriptor"], facts["account"], facts["group"])
+
+
 async def _writes(delivery: Delivery, stored: Document) -> list[Document]:
     body, partition = stored.body, stored.partition
     lesson = _lesson(body)
@@ -64,7 +87,7 @@ async def _writes(delivery: Delivery, stored: Document) -> list[Document]:
     if lesson == body["learned"] and not recount:
         return []
     facts = body["facts"]
-    keys = memory_keys(facts["descriptor"], facts["account"], facts["group"]) if lesson != body["learned"] else ()
+    keys = _keys_of(body) if lesson != body["learned"] else ()
     shard_id = shard_id_of(facts["transaction_id"])
     documents = await delivery.store.read_many(partition, [shard_id, *(memory_doc_id(key) for key in keys)])
     noted = {**body, "learned": lesson, "counted": body["review_state"]}

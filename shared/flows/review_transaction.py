@@ -32,7 +32,7 @@ class ReviewTransactionFlow:
     async def handle(self, work: Work) -> Outcome:
         review: ReviewTransaction = work.command.payload
         stored = work.documents.get(ledger.transaction_doc_id(review.transaction_id))
-        if stored is None:
+        if stored is None or stored.body["review_state"] == ledger.ERASED:
             raise NotFoundError(f"no transaction {review.transaction_id}")
         if stored.body["decision_version"] != review.decision_version:
             raise StateConflictError(

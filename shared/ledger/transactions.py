@@ -1,7 +1,8 @@
 """The ledger's documents: a transaction and how its review state moves, a merchant's and a category's recent amounts.
 
 Review state: `Unclassified` -> `Categorized` (the guard) or `NeedsReview`; `NeedsReview` -> `Reviewed` (a person);
-anything -> `NeedsReview`. `decision_version` grows with every change and names it to the world. Pure.
+anything -> `NeedsReview`; `Erased` is the end: only the id is left, so that it is not taken in again.
+`decision_version` grows with every change and names it to the world. Pure.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from shared.errors import StateConflictError
 from shared.ledger.descriptor import normalised
 from shared.ports.document_store import Body, Document
 
+ERASED = "Erased"
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     "Unclassified": frozenset({"Categorized", "NeedsReview"}),
     "Categorized": frozenset({"NeedsReview"}),
     "NeedsReview": frozenset({"NeedsReview", "Reviewed"}),
     "Reviewed": frozenset({"NeedsReview"}),
+    ERASED: frozenset(),
 }
 MAX_CHARGES = 24
 MAX_AMOUNTS = 32
@@ -98,6 +101,23 @@ def transaction_document(partition: str, body: Body, *, etag: str = "") -> Docum
     return Document(
         partition, transaction_doc_id(facts["transaction_id"]), "transaction", body, sort=sort, keys=keys, etag=etag
     )
+
+
+def tombstone(document: Document, *, at: str) -> Document:
+    """What is left of an erased transaction: its id. Found by no look-up and in no range of days."""
+    body = {
+        "facts": {"transaction_id": document.body["facts"]["transaction_id"]},
+        "review_state": ERASED,
+        "decision_version": document.body["decision_version"],
+        "category": "",
+        "decided_by": "",
+        "reason_codes": [],
+        "run_id": document.body["run_id"],
+        "learned": {},
+        "counted": ERASED,
+        "erased_at": at,
+    }
+    return document._replace(body=body, sort="", keys={})
 
 
 def amount_key(currency: str, amount_minor: int) -> str:

@@ -1,0 +1,79 @@
+"""One row per HTTP function for docs/openapi.json: what it takes and gives. Adding an endpoint is a row here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from shared.contracts import answers, requests
+from shared.runs.life_cycle import RUN_TRANSITIONS
+
+
+class Query(NamedTuple):
+    """A parameter of the query string. An integer unless it has choices or is the cursor."""
+
+    name: str
+    choices: tuple[str, ...] = ()
+    low: int = 0
+    high: int = 0
+    default: int | None = None
+
+
+class Operation(NamedTuple):
+    """takes, gives: body shapes. other_takes: media types beside JSON. status: of the answer; also: a further one."""
+
+    gives: type[BaseModel] | None
+    takes: type[BaseModel] | None = None
+    query: tuple[Query, ...] = ()
+    status: int = 200
+    also: int = 0
+    other_takes: tuple[str, ...] = ()
+    gives_type: str = "application/json"
+    idempotent: bool = False
+    headers: tuple[str, ...] = ()
+
+
+PAGE = (Query("limit", low=1, high=200, default=50), Query("cursor"))
+LIMIT = Query("limit", low=1, high=200, default=50)
+AFTER = Query("after", low=0, high=10**12 - 1, default=0)
+
+OPERATIONS: dict[str, Operation] = {
+    "post_transactions": Operation(
+        answers.Ingestion, requests.TransactionBatch, status=202, other_takes=("text/csv",), idempotent=True
+    ),
+    "get_ingestion": Operation(answers.Ingestion),
+    "list_transactions": Operation(
+        answers.TransactionPage,
+        query=(Query("review_state", ("Unclassified", "Categorized", "NeedsReview", "Reviewed")), *PAGE),
+    ),
+    "get_transaction": Operation(answers.Transaction),
+    "review_transaction": Operation(answers.Review, requests.ReviewRequest, idempotent=True),
+    "list_runs": Operation(answers.RunPage, query=(Query("status", tuple(RUN_TRANSITIONS)), *PAGE)),
+    "get_run": Operation(answers.Run),
+    "list_run_audit": Operation(answers.RunAuditPage, query=PAGE),
+    "list_audit": Operation(answers.AuditPage, query=(AFTER, LIMIT)),
+    "verify_audit": Operation(answers.Verification, requests.VerificationRequest),
+    "export_audit": Operation(
+        answers.AuditRecord, query=(AFTER,), gives_type="application/x-ndjson", headers=("X-Next-After",)
+    ),
+    "list_checkpoints": Operation(answers.CheckpointList, query=(LIMIT,)),
+    "list_parked": Operation(answers.ParkedPage, query=(Query("state", ("parked", "replayed", "discarded")), *PAGE)),
+    "get_parked": Operation(answers.Parked),
+    "replay_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True),
+    "discard_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True),
+    "list_findings": Operation(answers.FindingPage, query=(Query("state", ("open", "closed")), *PAGE)),
+    "close_finding": Operation(answers.Finding, requests.FindingClosure),
+    "get_profile": Operation(answers.Profile, headers=("ETag",)),
+    "put_profile": Operation(answers.Profile, requests.ProfileUpdate, headers=("ETag",)),
+    "list_categories": Operation(answers.Categories),
+    "get_counters": Operation(answers.Counters),
+    "list_members": Operation(answers.MemberPage, query=PAGE),
+    "put_member": Operation(answers.Member, requests.MemberUpdate),
+    "post_erasure": Operation(answers.Erasure, requests.ErasureRequest, also=202, idempotent=True),
+    "get_erasure": Operation(answers.Erasure),
+    "health": Operation(answers.Health),
+    "ready": Operation(answers.Readiness, also=503),
+    "openapi": Operation(None),
+    "openapi_v1": Operation(None),
+}

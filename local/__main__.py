@@ -1,0 +1,75 @@
+"""`python -m local serve`: the function app on this machine, without a cloud account."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from local import log
+from local.host import DEFAULT_PORT, Host
+from local.runtime import Runtime
+from shared.errors import CountersignError
+
+STUCK_SECONDS = 3.0
+
+
+async def serve(host: Host) -> None:
+    """Until SIGINT or SIGTERM. One line on stdout says where; nothing else is printed there."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    await host.start()
+    line = {
+        "level": "info",
+        "message": "listening",
+        "url": f"http://127.0.0.1:{host.port}",
+        "functions": host.functions,
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+    try:
+        await stopping.wait()
+    finally:
+        await host.stop()
+
+
+def run(host: Host) -> int:
+    """Serve; the process's exit code."""
+    try:
+        asyncio.run(serve(host))
+    except CountersignError as error:
+        sys.stderr.write(f"countersign: {error}\n")
+        return 1
+    return 0
+
+
+def leave(code: int) -> None:
+    """Exit, also when a function in a thread never ends: nothing durable waits for it."""
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
+    signal.setitimer(signal.ITIMER_REAL, STUCK_SECONDS)
+    if "azure_functions_runtime" in sys.modules:
+        Runtime.stop()
+    sys.exit(code)
+
+
+def main() -> None:
+    """Parse the command line and serve."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("serve", help="run the function app on this machine")
+    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
+    command.add_argument("--data", type=Path, default=Path(".countersign"), help="data folder (default: %(default)s)")
+    command.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
+    options = parser.parse_args()
+    log.set_up()
+    leave(run(Host(options.app_dir, options.data, options.port)))
+
+
+if __name__ == "__main__":
+    main()

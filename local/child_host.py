@@ -1,0 +1,124 @@
+"""A local host in a process of its own, on a free port and with its own data folder, for as long as a job needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local.job import Deadline, JobFailedError
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+
+
+def fresh_folder(folder: Path) -> None:
+    """Remove what an earlier job left there; a folder that another host works in is left alone."""
+    lock = folder / "host.lock"
+    if lock.exists():
+        with lock.open("a+", encoding="utf-8") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise JobFailedError(
+                    f"another job works in {folder}: wait for its end, or choose another with --folder"
+                ) from None
+    if folder.exists() and not lock.exists() and any(folder.iterdir()):
+        raise JobFailedError(f"{folder} holds something that is not ours: choose an empty folder with --folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+class ChildHost:
+    """`with ChildHost(folder, deadline) as host:` serves at `host.url`. The exit code of a clean stop is 0."""
+
+    def __init__(self, folder: Path, deadline: Deadline) -> None:
+        self.folder = folder.resolve()
+        self.url = ""
+        self.exit_code: int | None = None
+        self._deadline = deadline
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        # what a developer has set for `make serve` must not send this job's data elsewhere
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("WEBSITE_")}
+        environment |= {"COUNTERSIGN_DATA": str(self.folder), "AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1"}
+        with (self.folder / "host.log").open("w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(  # noqa: S603  our own module
+                [sys.executable, "-m", "local", "serve", "--port", "0", "--data", str(self.folder)],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # Ctrl-C in the terminal is ours to pass on, after a clean stop
+            )
+        try:
+            self.url = self._listening()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ask, wait, and in the end insist."""
+        process = self._process
+        if process is None or self.exit_code is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            self.exit_code = process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            self.exit_code = -signal.SIGKILL
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def check_alive(self) -> None:
+        """`JobFailedError` when the host has ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            raise JobFailedError(
+                f"the local host ended with exit code {self._process.returncode}: {self._last_words()}"
+            )
+
+    def _listening(self) -> str:
+        """The address in the line that `serve` prints when it is ready to be asked."""
+        process = self._process
+        assert process is not None  # noqa: S101  started just before
+        assert process.stdout is not None  # noqa: S101
+        lines: list[str] = []
+        stdout = process.stdout
+        reader = threading.Thread(target=lambda: lines.append(stdout.readline()), daemon=True)
+        reader.start()
+        reader.join(min(START_SECONDS, self._deadline.left()))
+        self.check_alive()
+        try:
+            return str(json.loads(lines[0])["url"])
+        except (IndexError, ValueError, KeyError, TypeError):
+            raise JobFailedError(f"the local host did not start: {self._last_words()}") from None
+
+    def _last_words(self) -> str:
+        text = (self.folder / "host.log").read_text(encoding="utf-8", errors="replace").strip()
+        last = text.rsplit("\n", 1)[-1] if text else "it said nothing"
+        try:
+            return str(json.loads(last)["message"])[:500]
+        except (ValueError, KeyError, TypeError):
+            return last[:500]

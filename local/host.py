@@ -1,0 +1,215 @@
+"""The local host: one process that runs the function app, its queues, its events and its timers, without Azure.
+
+`Host(...).start()`, then `stop()`. What is wrong with the surroundings (another host on the folder, a busy port, a bad
+`host.json`, an app that cannot be indexed) is a `ConfigurationError` whose message is one clear line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import importlib
+import json
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import IO, Any
+from uuid import uuid4
+
+from local import host_json
+from local.event_grid import EventGrid, retry_scale
+from local.http_app import HttpApp
+from local.http_server import HttpServer
+from local.runtime import Function, Runtime
+from local.service_bus import Pump
+from local.timers import Timers
+from shared.adapters.embedded.lane_receiver import LaneReceiver
+from shared.adapters.embedded.lanes import SqliteLanes
+from shared.errors import ConfigurationError
+
+logger = logging.getLogger("countersign.local.host")
+
+DEFAULT_PORT = 7071
+GRACE_SECONDS = 10.0
+TICK_SECONDS = 0.1
+"""How soon due messages, retries, timers and other processes' messages are noticed; nothing in this process waits."""
+RENEW_SECONDS = 5.0
+
+
+class Host:
+    """`lanes`: the app's own, when the caller has built them; else `shared.bootstrap` is asked, and shut down at the
+    end. `port` 0 takes a free one, found in `port` after `start`."""
+
+    def __init__(
+        self, app_dir: Path, data_dir: Path, port: int = DEFAULT_PORT, *, lanes: SqliteLanes | None = None
+    ) -> None:
+        self.app_dir = app_dir.resolve()
+        self.data_dir = data_dir.resolve()
+        self.port = port
+        self.functions = 0
+        self._lanes = lanes
+        self._close_app: Callable[[], Awaitable[Any]] | None = None
+        self._lock: IO[str] | None = None
+        self._server: HttpServer | None = None
+        self._receiver: LaneReceiver | None = None
+        self._pumps: list[Pump] = []
+        self._events: EventGrid | None = None
+        self._timers: Timers | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._fired: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Index the app, then serve. On `ConfigurationError` nothing is left running."""
+        started = False
+        try:
+            await self._start()
+            started = True
+        finally:
+            if not started:
+                await self.stop(grace_seconds=0)
+
+    async def _start(self) -> None:
+        self._lock = lock_folder(self.data_dir)
+        read_settings(self.app_dir / "local.settings.json", self.data_dir)
+        options = host_json.read(self.app_dir / "host.json")
+        runtime = await Runtime.start(self.app_dir, timeout_seconds=options.function_timeout_seconds)
+        self.functions = len(runtime.functions)
+        lanes = self._lanes or self._app_lanes()
+        receiver = self._receiver = LaneReceiver(lanes)
+        self._pumps = [
+            Pump(runtime=runtime, function=function, receiver=receiver, options=options.service_bus)
+            for function in runtime.of_kind("service_bus")
+        ]
+        self._timers = Timers(runtime=runtime, lanes=lanes)
+        self._events = EventGrid(
+            runtime=runtime, lanes=lanes, dead_letters=self.data_dir / "event-dead-letters.jsonl", scale=retry_scale()
+        )
+        app = HttpApp(
+            runtime=runtime, route_prefix=options.route_prefix, run=lambda f, given: self._fire(runtime, f, given)
+        )
+        self._server = HttpServer(app.handle)
+        await self._listen(self._server)
+        receiver.load()
+        self._events.start()
+        await self._timers.start()
+        self._ticker = asyncio.get_running_loop().create_task(self._tick())
+
+    async def stop(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Accept nothing more, let what runs end within the grace, cut the rest, close the app's resources."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+        workers = [w for w in (*self._pumps, self._events, self._timers) if w is not None]
+        ends = [asyncio.ensure_future(worker.stop()) for worker in workers]
+        if self._server is not None:
+            ends.append(asyncio.ensure_future(self._server.stop(grace_seconds)))
+        ends += self._fired
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=grace_seconds)
+            if late:
+                logger.warning("some functions did not end within %g s and were cut short", grace_seconds)
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.wait(late, timeout=1)
+        if self._receiver is not None:
+            await self._receiver.close()
+        if self._events is not None:
+            self._events.close()
+        if self._close_app is not None:
+            await self._close_app()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _app_lanes(self) -> SqliteLanes:
+        """The lanes that the app itself sends through: both sides of one process share them."""
+        bootstrap = importlib.import_module("shared.bootstrap")
+        self._close_app = bootstrap.shutdown
+        lanes: SqliteLanes = bootstrap.lanes()
+        return lanes
+
+    async def _listen(self, server: HttpServer) -> None:
+        try:
+            await server.start(self.port)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise ConfigurationError(
+                    f"port {self.port} is taken by another program: choose another with --port"
+                ) from None
+            raise ConfigurationError(f"port {self.port} cannot be used: {error.strerror}") from error
+        self.port = server.port
+
+    async def _tick(self) -> None:
+        """The one clock of the host. A tick that fails is logged and tried again: it must not end."""
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                if time.monotonic() - renewed > RENEW_SECONDS:
+                    renewed = time.monotonic()
+                    for pump in self._pumps:
+                        pump.renew_locks()
+                for worker in (self._receiver, self._events, self._timers):
+                    if worker is not None:
+                        worker.tick()
+            except Exception:
+                logger.exception("a tick of the host failed")
+
+    def _fire(self, runtime: Runtime, function: Function, given: str) -> None:
+        """`POST /admin/functions/{name}`: in the background, as the real host does."""
+        if function.kind == "timer" and self._timers is not None:
+            self._timers.fire(function.name)
+            return
+        task = asyncio.get_running_loop().create_task(self._invoke(runtime, function, given))
+        self._fired.add(task)
+        task.add_done_callback(self._fired.discard)
+
+    @staticmethod
+    async def _invoke(runtime: Runtime, function: Function, given: str) -> None:
+        call = str(uuid4())
+        if function.kind == "event_grid":
+            outcome = await runtime.event_grid(function, call, given)
+        else:
+            fields: dict[str, str | int] = {"MessageId": call, "DeliveryCount": 1, "SequenceNumber": 0}
+            outcome = await runtime.service_bus(function, call, given.encode(), fields, "")
+        if not outcome.ok:
+            logger.error("function %s failed: %s", function.name, outcome.error)
+
+
+def lock_folder(data_dir: Path) -> IO[str]:
+    """Hold the data folder for this process; the lock ends with the process, however it ends."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "host.lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"the data folder {data_dir} cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise ConfigurationError(
+            f"another host (process {holder}) works on {data_dir}: stop it, or choose another folder with --data"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def read_settings(path: Path, data_dir: Path) -> None:
+    """`Values` of `local.settings.json` become environment variables; what is already set wins, as with `func`."""
+    os.environ.setdefault("AZURE_FUNCTIONS_ENVIRONMENT", "Development")
+    os.environ["COUNTERSIGN_DATA"] = str(data_dir)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8")).get("Values", {})
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigurationError(f"{path} cannot be read as JSON: {error}") from error
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{path}: the value of {name} must be text")
+        os.environ.setdefault(name, value)

@@ -1,0 +1,167 @@
+"""How documents lie in SQLite: the tables, the reading statements, and rows to documents and back.
+
+`documents` has a rowid (`number`, growing) so that bodies are appended one after the other; `lookups` holds one row
+for each order a document takes part in: by kind (name '') when it has a `sort`, and one for each of its `keys`.
+`due_at` and `expires_at` are partial indexes. So a document that is only ever read by its id pays for one index.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import zlib
+from typing import Any, NamedTuple
+
+import orjson
+
+from shared.errors import InvalidInputError, TerminalError
+from shared.ports.document_store import Document
+
+SCHEMA = (
+    """
+    CREATE TABLE documents (
+      number INTEGER PRIMARY KEY,
+      partition TEXT NOT NULL, id TEXT NOT NULL,
+      etag INTEGER NOT NULL, kind TEXT NOT NULL, schema_version INTEGER NOT NULL,
+      sort TEXT NOT NULL, keys TEXT NOT NULL, due_at TEXT NOT NULL, expires_at TEXT NOT NULL,
+      body BLOB NOT NULL);
+    CREATE UNIQUE INDEX documents_by_id ON documents (partition, id);
+    CREATE INDEX documents_due ON documents (kind, due_at, partition, id) WHERE due_at <> '';
+    CREATE INDEX documents_expiring ON documents (expires_at) WHERE expires_at <> '';
+    CREATE TABLE lookups (
+      partition TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+      sort TEXT NOT NULL, id TEXT NOT NULL, number INTEGER NOT NULL,
+      PRIMARY KEY (partition, kind, name, value, sort, id)) WITHOUT ROWID;
+    CREATE TABLE counter (last INTEGER NOT NULL);
+    INSERT INTO counter VALUES (0);
+    """,
+)
+"""The migrations. Add a script at the end; never edit one that was released."""
+
+_COLUMNS = "d.partition, d.id, d.kind, d.body, d.schema_version, d.sort, d.keys, d.due_at, d.expires_at, d.etag"
+_ALIVE = "(d.expires_at = '' OR d.expires_at > ?)"
+
+# ruff: noqa: S608 - the statements below are put together from constants and counts alone
+DUE = (
+    f"SELECT {_COLUMNS} FROM documents AS d WHERE d.kind = ? AND d.due_at <> '' AND d.due_at <= ? AND {_ALIVE}"
+    " ORDER BY d.due_at, d.partition, d.id LIMIT ?"
+)
+PAGE_UP, PAGE_DOWN = (
+    # CROSS JOIN: always from the order to the documents. Both bounds are exclusive; see `bounds`.
+    f"SELECT {_COLUMNS} FROM lookups AS l CROSS JOIN documents AS d ON d.number = l.number"
+    " WHERE l.partition = ? AND l.kind = ? AND l.name = ? AND l.value = ?"
+    f" AND (l.sort, l.id) > (?, ?) AND (l.sort, l.id) < (?, ?) AND {_ALIVE}"
+    f" ORDER BY l.sort {direction}, l.id {direction} LIMIT ?"
+    for direction in ("ASC", "DESC")
+)
+
+
+@functools.cache
+def read_sql(count: int) -> str:
+    """Parameters: partition, the ids, now."""
+    marks = ",".join("?" * count)
+    return f"SELECT {_COLUMNS} FROM documents AS d WHERE d.partition = ? AND d.id IN ({marks}) AND {_ALIVE}"
+
+
+def to_document(row: Row) -> Document:
+    """The document of a row of `_COLUMNS`, not yet upcast."""
+    partition, document_id, kind, body, version, sort, keys, due_at, expires_at, etag = row
+    return Document(
+        partition,
+        document_id,
+        kind,
+        orjson.loads(body),
+        version,
+        sort,
+        orjson.loads(keys) if keys else {},
+        due_at,
+        expires_at,
+        str(etag),
+    )
+
+
+Key = tuple[str, str]
+"""(partition, id)"""
+Row = tuple[Any, ...]
+
+
+class Write(NamedTuple):
+    """A document ready to be bound: prepared by the caller, so that the writer thread has less to do.
+
+    `etag`: the one it must still have. From `kind` on, the fields are the columns of `documents` in their order.
+    """
+
+    key: Key
+    etag: str
+    kind: str
+    schema_version: int
+    sort: str
+    keys: str
+    due_at: str
+    expires_at: str
+    body: bytes
+
+
+def to_write(document: Document) -> Write:
+    """`TerminalError("invalid_document")` when the body or the keys are not JSON."""
+    try:
+        body = orjson.dumps(document.body)
+        keys = orjson.dumps(document.keys, option=orjson.OPT_SORT_KEYS).decode() if document.keys else ""
+    except TypeError as error:  # orjson's own error is one
+        raise TerminalError("invalid_document", f"{document.id}: its body is not JSON: {error}") from error
+    partition, document_id, kind, _, version, sort, _, due_at, expires_at, etag = document
+    return Write((partition, document_id), etag, kind, version, sort, keys, due_at, expires_at, body)
+
+
+def entries(partition: str, document_id: str, number: int, sort: str, keys: str) -> set[Row]:
+    """The rows of `lookups` that a document has."""
+    kind = document_id.partition(":")[0]
+    named = orjson.loads(keys) if keys else {}
+    rows = {(partition, kind, name, value, sort, document_id, number) for name, value in named.items()}
+    if sort:
+        rows.add((partition, kind, "", "", sort, document_id, number))
+    return rows
+
+
+Bound = tuple[str | bytes, str]
+"""A place in the order (sort, id). SQLite orders every blob after every text, so `b""` is above all that is stored."""
+
+
+class Range(NamedTuple):
+    """One query's order and bounds, apart from page size."""
+
+    kind: str
+    key: tuple[str, str] | None
+    low: str
+    high: str
+    descending: bool
+
+    def bounds(self, cursor: str) -> tuple[Bound, Bound]:
+        """Exclusive bounds of what is left after `cursor`. Ids are never empty: (low, "") is below all of `low`."""
+        lower: Bound = (self.low, "")
+        upper: Bound = (self.high or b"", "")
+        if not cursor:
+            return lower, upper
+        place = self._place(cursor)
+        return (lower, place) if self.descending else (place, upper)
+
+    def cursor_after(self, document: Document) -> str:
+        """Where the next page begins. Bound to this query, so that it cannot be mistaken for another's."""
+        return base64.urlsafe_b64encode(orjson.dumps([document.sort, document.id, self._mark()])).decode().rstrip("=")
+
+    def _mark(self) -> int:
+        return zlib.crc32(orjson.dumps(list(self)))
+
+    def _place(self, cursor: str) -> Bound:
+        try:
+            sort, document_id, mark = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        except (binascii.Error, ValueError, TypeError) as error:
+            raise _bad_cursor() from error
+        if mark != self._mark() or not isinstance(sort, str) or not isinstance(document_id, str):
+            raise _bad_cursor()
+        return sort, document_id
+
+
+def _bad_cursor() -> InvalidInputError:
+    return InvalidInputError("this cursor was not given by this query; begin again without one", code="invalid_cursor")

@@ -1,0 +1,211 @@
+"""What erasing a person's data means for each kind of document. Pure.
+
+`Scope` says whose data: an account's, some transactions', or the whole tenant's. A rule gives what is left of a
+document: the document itself when it carries nothing of the scope, another in its place, or None to delete it.
+A kind without a rule and not listed as kept is caught by a test: whoever adds a kind decides here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from shared.audit.record import erased as erased_record
+from shared.ledger.memory import memory_keys
+from shared.ledger.transactions import tombstone
+from shared.ports.document_store import Body, Document
+from shared.runs.life_cycle import Run, is_terminal
+
+ERASED_TEXT = "erased"
+OWN_RECORDS = "erasure_"
+"""Audit records of erasures themselves keep their payload: it names no person."""
+_WORDS = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class Scope(NamedTuple):
+    """Exactly one of the three."""
+
+    account: str = ""
+    transaction_ids: frozenset[str] = frozenset()
+    whole: bool = False
+
+    def covers(self, facts: Mapping[str, Any]) -> bool:
+        """Whether a transaction with these facts (or what is left of them) is to be erased."""
+        if self.whole:
+            return True
+        if self.account:
+            return bool(facts.get("account") == self.account)
+        return facts.get("transaction_id") in self.transaction_ids
+
+
+class Look(NamedTuple):
+    """What a rule may know beside the document. gone: ids of erased transactions, of those that the page mentions."""
+
+    scope: Scope
+    gone: frozenset[str]
+    at: str
+    by: str
+
+
+class Rule(NamedTuple):
+    """mentions: the transaction ids that a document speaks of. left: what is left of it."""
+
+    left: Callable[[Document, Look], Document | None]
+    mentions: Callable[[Body], set[str]] = lambda _: set()
+
+
+def deleted(document: Document, look: Look) -> None:
+    """Nothing is left, whatever the document."""
+    del document, look
+
+
+def _transaction(document: Document, look: Look) -> Document:
+    if "erased_at" in document.body or not look.scope.covers(document.body["facts"]):
+        return document
+    return tombstone(document, at=look.at)
+
+
+def _audit(document: Document, look: Look) -> Document:
+    record = document.body
+    if record["what"].startswith(OWN_RECORDS) or "erased_at" in record:
+        return document
+    if not look.scope.whole and not _audited_ids(record) & look.gone:
+        return document
+    return document._replace(body=erased_record(record, at=look.at, by=look.by))
+
+
+def _audited_ids(record: Body) -> set[str]:
+    """The transactions that a record tells more of than their ids: those it is about, and those in findings."""
+    told = {record["ids"].get("transaction", "")}
+    for finding in (record["payload"] or {}).get("findings", []):
+        told |= _words(finding)
+    return told - {""}
+
+
+def _words(finding: Mapping[str, Any]) -> set[str]:
+    return {str(finding["subject"]), *_WORDS.findall(str(finding["summary"]))}
+
+
+def _run(document: Document, look: Look) -> Document:
+    if look.scope.whole or document.body["subject"] in look.gone:
+        return run_stub(document, at=look.at)
+    return document
+
+
+def run_stub(document: Document, *, at: str) -> Document:
+    """The run without what anybody said in it. One that waits is cancelled, so that its message finds it done."""
+    run: Run = document.body
+    if run.get("erased_at"):
+        return document
+    stages = [{**one, "outcome_rationale": ERASED_TEXT, "confidence_bp": None, "details": {}} for one in run["stages"]]
+    signals = [{**one, "summary": ERASED_TEXT} for one in run["signals"]]
+    stub = {**run, "stages": stages, "signals": signals, "erased_at": at}
+    if not is_terminal(run):
+        stub |= {"status": "Cancelled", "completed_at": at, "failure_code": ERASED_TEXT}
+    if stub["failure_code"]:
+        stub["failure_rationale"] = ERASED_TEXT
+    return document._replace(body=stub, keys={**document.keys, "state": stub["status"]})
+
+
+def _outbox(document: Document, look: Look) -> Document | None:
+    """Without single commands about the scope (their runs are cancelled) and events about it."""
+    body = document.body
+    commands = [one for one in body["commands"] if not look.scope.covers(one["payload"].get("transaction") or {})]
+    events = [one for one in body["events"] if one["data"].get("transaction_id") not in look.gone]
+    if (len(commands), len(events)) == (len(body["commands"]), len(body["events"])):
+        return document
+    return document._replace(body={**body, "commands": commands, "events": events}) if commands or events else None
+
+
+def _outbox_ids(body: Body) -> set[str]:
+    return {str(one["data"]["transaction_id"]) for one in body["events"] if "transaction_id" in one["data"]}
+
+
+def _parked(document: Document, look: Look) -> Document:
+    """The parked message without the scope's transactions; one that speaks of nothing else is discarded."""
+    try:
+        message = orjson.loads(document.body["message"])
+        payload = message["payload"]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        return document
+    single, batch = payload.get("transaction"), payload.get("transactions") or []
+    kept = [one for one in batch if not look.scope.covers(one)]
+    if kept and len(kept) < len(batch):
+        text = orjson.dumps({**message, "payload": {**payload, "transactions": kept}}).decode()
+        return document._replace(body={**document.body, "message": text})
+    if len(kept) == len(batch) and not (single and look.scope.covers(single)):
+        return document
+    state = "discarded" if document.body["state"] == "parked" else document.body["state"]
+    body = {**document.body, "message": "", "detail": ERASED_TEXT, "state": state, "command_id": ""}
+    if state != document.body["state"]:
+        body |= {"resolved_at": look.at, "resolved_by": look.by}
+    return document._replace(body=body, keys={"state": state})
+
+
+def _merchant(document: Document, look: Look) -> Document | None:
+    body = document.body
+    taken = [one for one in body["charges"] if look.scope.covers(one)]
+    if not taken:
+        return document
+    charges = [one for one in body["charges"] if one not in taken]
+    amounts = list(body["amounts"])
+    for one in taken:
+        if abs(one["amount_minor"]) in amounts:
+            amounts.remove(abs(one["amount_minor"]))
+    return document._replace(body={**body, "charges": charges, "amounts": amounts}) if charges else None
+
+
+def _memory(document: Document, look: Look) -> Document | None:
+    """What is known of the account's own habits goes; what it taught others was taken back with each transaction."""
+    if not look.scope.account:
+        return document
+    who = memory_keys("merchant", look.scope.account)[-1].partition("|")[2]
+    kind, _, rest = document.id.removeprefix("memory:").partition("|")
+    return None if kind in ("a", "am") and rest.partition("|")[0] == who else document
+
+
+def _finding(document: Document, look: Look) -> Document | None:
+    if document.body["subject"] in look.gone:
+        return None
+    if _words(document.body) & look.gone:
+        return document._replace(body={**document.body, "summary": f"part of this was {ERASED_TEXT}"})
+    return document
+
+
+def _profile(document: Document, look: Look) -> Document:
+    accounts = [one for one in document.body["accounts"] if one != look.scope.account]
+    if accounts == document.body["accounts"]:
+        return document
+    return document._replace(body={**document.body, "accounts": accounts})
+
+
+_TRANSACTION = Rule(_transaction)
+_AUDIT = Rule(_audit, _audited_ids)
+_RUN = Rule(_run, lambda body: {body["subject"]} - {""})
+
+IN_PART: Mapping[str, Rule] = {
+    "transaction": _TRANSACTION,  # first: the others ask which transactions are gone
+    "audit": _AUDIT,
+    "run": _RUN,
+    "outbox": Rule(_outbox, _outbox_ids),
+    "parked": Rule(_parked),
+    "merchant": Rule(_merchant),
+    "memory": Rule(_memory),
+    "finding": Rule(_finding, _words),
+    "profile": Rule(_profile),
+}
+KEPT_IN_PART = frozenset({"ingestion", "category", "counter"})
+"""They name at most ids; amounts and counts of erased transactions are taken out together with each transaction."""
+ALTERED_IN_WHOLE: Mapping[str, Rule] = {"transaction": _TRANSACTION, "audit": _AUDIT, "run": _RUN}
+KEPT_ALWAYS = frozenset({"audit_head", "receipt", "erasure", "membership", "tenant"})
+
+
+def rules_for(scope: Scope, kinds: Mapping[str, Any]) -> dict[str, Rule]:
+    """The rule of each kind that must be looked at, in order."""
+    if not scope.whole:
+        return dict(IN_PART)
+    others = {kind: Rule(deleted) for kind in kinds if kind not in KEPT_ALWAYS and kind not in ALTERED_IN_WHOLE}
+    return {**ALTERED_IN_WHOLE, **others}

@@ -1,0 +1,128 @@
+"""What people look at: point reads and pages of a tenant's documents. Another tenant's thing is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from shared.audit.record import START, Head
+from shared.audit.trail import Verification, audit_id, exported, verify
+from shared.contracts.identity import partition_of
+from shared.delivery.handling import Delivery
+from shared.errors import NotFoundError
+from shared.ledger.transactions import ERASED, PROFILE_ID
+from shared.ports.document_store import MAX_PAGE, Body, Document
+
+MAX_VERIFIED = 5_000
+"""Records that one call verifies; a caller with a longer chain goes on from where it ended."""
+
+View = Callable[[Document], dict[str, Any]]
+
+
+async def one(delivery: Delivery, tenant: str, kind: str, key: str, *, view: View) -> dict[str, Any]:
+    """The document `kind:key` of the tenant as `view` shows it; `NotFoundError`."""
+    document = await delivery.store.read(partition_of(tenant), f"{kind}:{key}")
+    if document is None or document.body.get("review_state") == ERASED:
+        raise NotFoundError(f"there is no {kind} {key}")
+    return view(document)
+
+
+async def page(
+    delivery: Delivery,
+    tenant: str,
+    kind: str,
+    *,
+    view: View,
+    limit: int,
+    cursor: str,
+    key: tuple[str, str] | None = None,
+    descending: bool = True,
+) -> dict[str, Any]:
+    """One page, newest first: {"items", "cursor"}; `cursor` is "" at the end. A page may hold fewer than `limit`."""
+    wanted = key if key and key[1] else None
+    found = await delivery.store.query(
+        partition_of(tenant), kind, key=wanted, descending=descending, limit=limit, cursor=cursor
+    )
+    items = [view(document) for document in found.documents if document.body.get("review_state") != ERASED]
+    return {"items": items, "cursor": found.cursor}
+
+
+def transaction(document: Document) -> dict[str, Any]:
+    """A transaction without what merchant memory and counters note on it for themselves."""
+    return {name: value for name, value in document.body.items() if name not in ("learned", "counted")}
+
+
+def run(document: Document) -> dict[str, Any]:
+    """A run with its stages and signals."""
+    return {name: value for name, value in document.body.items() if name != "vouches_for"}
+
+
+def run_line(document: Document) -> dict[str, Any]:
+    """A run in a list: its stages and signals only counted."""
+    body = run(document)
+    return {**body, "stages": len(body["stages"]), "signals": len(body["signals"])}
+
+
+def as_stored(document: Document) -> dict[str, Any]:
+    """The body as it is."""
+    return document.body
+
+
+def parked_line(document: Document) -> dict[str, Any]:
+    """A parked command in a list: without the message itself."""
+    return {name: value for name, value in document.body.items() if name not in ("message", "message_encoding")}
+
+
+def finding(document: Document) -> dict[str, Any]:
+    """A finding with the id that closes it."""
+    closed = {"closed_at": "", "closed_by": "", "note": ""}
+    return {"finding_id": document.id.removeprefix("finding:"), **closed, **document.body}
+
+
+async def records_after(delivery: Delivery, tenant: str, *, after: int, limit: int) -> list[Body]:
+    """Audit records with a sequence above `after`, in order; at most `limit`."""
+    records: list[Body] = []
+    cursor = ""
+    while len(records) < limit:
+        found = await delivery.store.query(
+            partition_of(tenant),
+            "audit",
+            low=f"{after + 1:012d}",
+            limit=min(MAX_PAGE, limit - len(records)),
+            cursor=cursor,
+        )
+        records += [exported(document) for document in found.documents]
+        cursor = found.cursor
+        if not cursor:
+            break
+    return records
+
+
+async def verified(delivery: Delivery, tenant: str, *, start: int, start_hash: str) -> dict[str, Any]:
+    """The chain after record `start`, at most `MAX_VERIFIED` records. `next_from` goes on where this ended."""
+    partition = partition_of(tenant)
+    head = START
+    if start:
+        known = await delivery.store.read(partition, audit_id(start))
+        if known is None:
+            raise NotFoundError(f"there is no audit record {start}")
+        head = Head(start, start_hash or known.body["hash"])
+    found: Verification = await verify(
+        partition, store=delivery.store, checkpoints=delivery.checkpoints, start=head, limit=MAX_VERIFIED
+    )
+    more = found.records == MAX_VERIFIED and not found.problem
+    return {**found._asdict(), "ok": not found.problem, "next_from": found.verified_to if more else 0}
+
+
+async def checkpoints(delivery: Delivery, tenant: str, *, limit: int) -> list[dict[str, Any]]:
+    """The newest checkpoints of the tenant's chain, oldest first."""
+    points = await delivery.checkpoints.all(partition_of(tenant), limit=limit)
+    return [point._asdict() for point in points]
+
+
+async def profile(delivery: Delivery, tenant: str) -> tuple[Body, str]:
+    """The tenant's profile and its etag; an empty profile with etag "" when nothing is known yet."""
+    stored = await delivery.store.read(partition_of(tenant), PROFILE_ID)
+    if stored is None:
+        return {"chart": [], "base_currency": "", "time_zone": "UTC", "accounts": []}, ""
+    return stored.body, stored.etag

@@ -1,0 +1,124 @@
+"""Every reason code once: how grave it is, what it leads to, and one sentence for the person who reads it.
+
+`python -m shared.guard.reasons` prints docs/reason-codes.md; a test holds the file to it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+APPLIED: Final = "Applied"
+NEEDS_REVIEW: Final = "NeedsReview"
+REJECTED: Final = "Rejected"
+NOTE: Final = ""
+
+_RANK: Final = {REJECTED: 0, NEEDS_REVIEW: 1, APPLIED: 2, NOTE: 3}
+
+
+class Reason(NamedTuple):
+    """severity: Info, Warning, Error or Critical. leads_to: the decision it forces, "" for a note beside another."""
+
+    severity: str
+    leads_to: str
+    explanation: str
+
+
+REASONS: Final[dict[str, Reason]] = {
+    # what lets the guard decide alone
+    "deterministic_accepted": Reason("Info", APPLIED, "A rule was confident enough and nothing spoke against it."),
+    "semantic_accepted": Reason(
+        "Info", APPLIED, "Memory or a model was confident, clearly ahead of its runner-up, and no rule spoke."
+    ),
+    # what denies
+    "external_action_denied": Reason(
+        "Critical", REJECTED, "A specialist asked for an action on the outside world, which none of them may do."
+    ),
+    # what sends to a person: the transaction itself
+    "already_in_review": Reason("Info", NEEDS_REVIEW, "Only a person takes a transaction out of review."),
+    "state_not_open": Reason("Warning", NEEDS_REVIEW, "The transaction was decided before; the guard decides once."),
+    "amount_over_limit": Reason("Info", NEEDS_REVIEW, "The amount is above what the policy lets pass unseen."),
+    "currency_without_limit": Reason("Info", NEEDS_REVIEW, "The policy has no limit for this currency, so it is zero."),
+    "chart_missing": Reason("Error", NEEDS_REVIEW, "The tenant's list of categories is empty or unknown."),
+    # the lane
+    "routing_specialist_not_registered": Reason(
+        "Error", NEEDS_REVIEW, "The specialist of this lane is not listed, or gave no answer at all."
+    ),
+    "routing_specialist_disabled": Reason("Warning", NEEDS_REVIEW, "The specialist of this lane is switched off."),
+    "lane_needs_person": Reason("Info", NEEDS_REVIEW, "Only categorization may decide alone; this lane suggests."),
+    # the proposals
+    "no_proposal": Reason("Info", NEEDS_REVIEW, "No specialist had an acceptable proposal."),
+    "deterministic_below_threshold": Reason("Info", NEEDS_REVIEW, "A rule spoke, but not confidently enough."),
+    "semantic_below_threshold": Reason("Info", NEEDS_REVIEW, "Memory or a model spoke, but not confidently enough."),
+    "semantic_margin_thin": Reason("Info", NEEDS_REVIEW, "The best semantic proposal is too close to the next."),
+    "rules_disagree": Reason("Warning", NEEDS_REVIEW, "Two rules propose different categories."),
+    "rules_and_memory_disagree": Reason("Warning", NEEDS_REVIEW, "A rule and memory or a model disagree."),
+    "proposal_unknown_target": Reason("Warning", NEEDS_REVIEW, "A proposal named no category that exists; dropped."),
+    "proposal_outside_chart": Reason("Warning", NEEDS_REVIEW, "A proposal is not in this tenant's list; dropped."),
+    "proposal_confidence_missing": Reason(
+        "Warning", NEEDS_REVIEW, "A proposal came without a confidence from 0 to 1 and was dropped."
+    ),
+    "proposal_without_rationale": Reason("Warning", NEEDS_REVIEW, "A proposal gave no reason and was dropped."),
+    "proposal_malformed": Reason("Warning", NEEDS_REVIEW, "An opinion was not of the agreed shape; dropped."),
+    "specialist_not_listed": Reason("Error", NEEDS_REVIEW, "Somebody the policy does not list has answered."),
+    # how specialists fail: any failure forces a review, because what it would have said is not known
+    "specialist_timed_out": Reason("Warning", NEEDS_REVIEW, "A specialist did not answer in its time."),
+    "specialist_raised": Reason("Error", NEEDS_REVIEW, "A specialist broke down."),
+    "specialist_rubbish": Reason("Error", NEEDS_REVIEW, "A specialist answered something unusable."),
+    # concerns
+    "amount_unusual_for_merchant": Reason(
+        "Warning", NEEDS_REVIEW, "The amount is far outside what this merchant usually charges."
+    ),
+    "amount_unusual_for_category": Reason(
+        "Warning", NEEDS_REVIEW, "The amount is far outside what is usually spent in this category."
+    ),
+    "duplicate_charge": Reason("Warning", NEEDS_REVIEW, "The same charge was made days ago, which is not its habit."),
+    "first_seen_high_amount": Reason("Warning", NEEDS_REVIEW, "A high amount at a merchant never seen before."),
+    "anomaly_term": Reason("Warning", NEEDS_REVIEW, "The text speaks of fraud, a dispute or something unauthorised."),
+    "descriptor_instructs": Reason(
+        "Critical", NEEDS_REVIEW, "The text from outside tries to give instructions; it is data and was not followed."
+    ),
+    "unlisted_concern": Reason("Warning", NEEDS_REVIEW, "A specialist raised a concern that has no listed code."),
+    # notes
+    "model_proposals_truncated": Reason("Info", NOTE, "More model proposals came than the policy lets be considered."),
+    "imported_history": Reason("Info", NOTE, "People gave this category before the transaction was imported."),
+    # why a specialist proposed (rationale codes of the specialists shipped here)
+    "mcc_rule": Reason("Info", NOTE, "The merchant category code belongs to this category."),
+    "keyword_rule": Reason("Info", NOTE, "A word or name in the text belongs to this category."),
+    "mcc_and_keyword": Reason("Info", NOTE, "Merchant category code and text agree."),
+    "memory_recalled": Reason("Info", NOTE, "People's earlier reviews of this merchant say so."),
+    "transfer_counterpart": Reason("Info", NOTE, "Another own account shows the same amount the other way."),
+    "transfer_own_account_named": Reason("Info", NOTE, "The text names another account of the same tenant."),
+    "transfer_words": Reason("Info", NOTE, "The text speaks of moving money between own accounts."),
+    "income_words": Reason("Info", NOTE, "Money came in and the text says what for."),
+    "income_regular": Reason("Info", NOTE, "Similar amounts come in from this payer at a steady interval."),
+    "debt_words": Reason("Info", NOTE, "The text speaks of a loan, its instalment or its interest."),
+    "investment_words": Reason("Info", NOTE, "The text speaks of securities, a broker or a savings plan."),
+    "lane_mcc": Reason("Info", NOTE, "The merchant category code belongs to this lane."),
+}
+
+
+def strictest_first(codes: dict[str, None]) -> tuple[str, ...]:
+    """The codes with the gravest outcome first; within one outcome, in the order in which they were found."""
+    return tuple(sorted(codes, key=lambda code: _RANK[REASONS[code].leads_to]))
+
+
+def as_markdown() -> str:
+    """docs/reason-codes.md."""
+    lines = [
+        "# Reason codes",
+        "",
+        "Generated by `python -m shared.guard.reasons`. A decision carries at least one; the first is the one to show.",
+        "",
+        "| code | severity | leads to | meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{code}` | {r.severity} | {r.leads_to or 'a note'} | {r.explanation} |" for code, r in REASONS.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(as_markdown())

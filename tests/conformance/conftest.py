@@ -1,0 +1,40 @@
+"""Fixtures of the document store, telemetry sink and checkpoint log suites; the adapters are listed in adapters.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from shared.ports.checkpoint_log import CheckpointLog
+from shared.ports.document_store import DocumentStore
+from shared.ports.telemetry_sink import TelemetrySink
+from tests.conformance.adapters import CHECKPOINT_LOGS, DOCUMENT_STORES, TELEMETRY_SINKS, Clock, Stores
+
+
+@pytest.fixture(params=DOCUMENT_STORES)
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
+    opened = Stores(DOCUMENT_STORES[request.param], tmp_path)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def store(stores: Stores) -> DocumentStore:
+    return stores.open()
+
+
+@pytest.fixture
+def clock(stores: Stores) -> Clock:
+    return stores.clock
+
+
+@pytest.fixture(params=TELEMETRY_SINKS)
+def open_sink(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], TelemetrySink]:
+    return lambda capacity: TELEMETRY_SINKS[request.param](tmp_path, capacity)
+
+
+@pytest.fixture(params=CHECKPOINT_LOGS)
+def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], CheckpointLog]:
+    return lambda: CHECKPOINT_LOGS[request.param](tmp_path)
