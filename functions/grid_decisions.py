@@ -16,9 +16,7 @@ async def transaction_decision_changed(event: func.EventGridEvent) -> None:
 
     # the library gives a CloudEvent or an EventGridEvent by the wire's schema, whatever the annotation says
     received: Any = event
-    if isinstance(received, func.CloudEvent):
-        told = decision_changed_in(received.type, received.data)
-    else:
-        told = decision_changed_in(event.event_type, event.get_json())
+    kind = received.type if isinstance(received, func.CloudEvent) else received.event_type
+    told = decision_changed_in(kind, received.get_json())
     if told is not None:
         await react(bootstrap.delivery(), tenant=told.tenant, transaction_id=told.transaction_id)

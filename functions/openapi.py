@@ -52,7 +52,9 @@ def endpoints() -> list[Endpoint]:
         if told.get("type") == "httpTrigger":
             says = " ".join((function.get_user_function().__doc__ or "").split())
             methods = [str(getattr(method, "value", method)).lower() for method in told.get("methods") or ["get"]]
-            found += [Endpoint(function.get_function_name(), one, f"/api/{told['route']}", says) for one in methods]
+            found += [
+                Endpoint(function.get_function_name() or "", one, f"/api/{told['route']}", says) for one in methods
+            ]
     return sorted(found, key=lambda endpoint: (endpoint.path, endpoint.method))
 
 

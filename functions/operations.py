@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from shared.contracts import answers, requests
+from shared.contracts import answers, history, requests
 from shared.runs.life_cycle import RUN_TRANSITIONS
 
 
@@ -49,6 +49,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "get_transaction": Operation(answers.Transaction),
     "review_transaction": Operation(answers.Review, requests.ReviewRequest, idempotent=True),
+    "post_history": Operation(answers.Ingestion, history.HistoryImport, idempotent=True),
     "list_runs": Operation(answers.RunPage, query=(Query("status", tuple(RUN_TRANSITIONS)), *PAGE)),
     "get_run": Operation(answers.Run),
     "list_run_audit": Operation(answers.RunAuditPage, query=PAGE),

@@ -59,13 +59,18 @@ def leave(code: int) -> None:
 
 
 def main() -> None:
-    """Parse the command line and serve."""
+    """Parse the command line; serve, or run the main job."""
+    if sys.argv[1:2] == ["run"]:
+        from local import main_job  # rich and the CSV reader are nothing that a server needs
+
+        sys.exit(main_job.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("serve", help="run the function app on this machine")
     command.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
     command.add_argument("--data", type=Path, default=Path(".countersign"), help="data folder (default: %(default)s)")
     command.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
+    commands.add_parser("run", help="the main job on a sample statement, or on your own file (run --help)")
     options = parser.parse_args()
     log.set_up()
     leave(run(Host(options.app_dir, options.data, options.port)))

@@ -52,7 +52,9 @@ def _run(options: argparse.Namespace) -> None:
     statement = read_statement(options.data, wishes)
     fresh_folder(options.folder)
     deadline = Deadline(options.limit or OWN_SECONDS)
-    own_job.run(screen, statement, options.folder, deadline, history_until=options.history_until)
+    own_job.run(
+        screen, statement, options.folder, deadline, history_until=options.history_until or own_job.LAST_MONTHS_NEW
+    )
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -65,7 +67,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     spending = parser.add_mutually_exclusive_group()
     spending.add_argument("--spending-positive", dest="spending", action="store_const", const="positive", default="")
     spending.add_argument("--spending-negative", dest="spending", action="store_const", const="negative")
-    add("--history-until", type=_day, default="default", metavar="YYYY-MM-DD",
+    add("--history-until", type=_day, metavar="YYYY-MM-DD",
         help="rows with a category up to this day are history (default: all but the last three months)")  # fmt: skip
     add("--folder", type=Path, default=Path(".countersign/demo"), help="emptied first (default: %(default)s)")
     add("--limit", type=float, default=0.0, metavar="SECONDS", help="the whole job may take no longer")

@@ -26,6 +26,8 @@ from shared.contracts.requests import MAX_CHART
 from shared.guard.reasons import REASONS
 
 MONTHS_AS_NEW = 3
+LAST_MONTHS_NEW = "all but the last three months"
+"""In place of a day."""
 MAX_SHOWN = 20
 TENANT = "own-file"
 
@@ -81,9 +83,10 @@ def run(screen: Screen, statement: Statement, folder: Path, deadline: Deadline, 
 def split_rows(rows: Sequence[StatementRow], history_until: str) -> Split:
     """Rows with a category up to that day are history; the default leaves the file's last three months as new.
 
-    history_until: `YYYY-MM-DD`, "default" or "" for none. An old row without a category can teach nothing: it is new.
+    history_until: `YYYY-MM-DD`, `LAST_MONTHS_NEW`, or "" for none. An old row without a category is new:
+    it can teach nothing.
     """
-    until = _three_months_before(rows[-1].booked_on) if history_until == "default" else history_until
+    until = _three_months_before(rows[-1].booked_on) if history_until == LAST_MONTHS_NEW else history_until
     history = [row for row in rows if row.category and row.booked_on <= until]
     new = [row for row in rows if not row.category or row.booked_on > until]
     if not new:
@@ -142,7 +145,11 @@ def _arrive(screen: Screen, tenant: Tenant, member: ApiClient, rows: Sequence[St
     """One connection sends while another watches the decisions, so that the bar shows what is decided."""
     with screen.progress("decided", len(rows)) as show, ThreadPoolExecutor(1) as sender:
         sending = sender.submit(send, tenant.client("alice", "member"), rows, name="own", sent=lambda _: None)
-        wait_decided(tenant, member, len(rows), show=show, sending=sending)
+        try:
+            wait_decided(tenant, member, len(rows), show=show, sending=sending)
+        except BaseException:
+            tenant.deadline.end_now()  # else Ctrl-C would wait for the sender
+            raise
         totals = sending.result()
     _show_refused(screen, totals["duplicate"] + totals["refused"])
     return totals

@@ -98,10 +98,11 @@ def transaction(client: ApiClient, transaction_id: str) -> Transaction:
 
 def verify(client: ApiClient, *, show: Callable[[int], None]) -> int:
     """Check the whole audit chain, page by page; the number of records."""
-    start, records = {"from": 0}, 0
+    start: dict[str, Any] = {"from": 0}
+    records = 0
     while True:
         found = client.post(VERIFY, start)
-        records += found["records"]
+        records += int(found["records"])
         expect(found["ok"], f"an unbroken audit chain, but record {found['broken_at']}: {found['problem']}")
         show(records)
         if not found["next_from"]:

@@ -107,13 +107,11 @@ def _flows(checkpoints: CheckpointLog) -> dict[str, Flow]:
     from shared.flows.resolve_parked import ResolveParkedFlow
     from shared.flows.review_transaction import ReviewTransactionFlow
     from shared.flows.sweep_tenant import SweepTenantFlow
-    from shared.specialists.registry import registered
     from shared.specialists.runner import Limits
 
     rules = policy()
-    specialists = registered(rules)
     return {
-        "ClassifyTransaction": ClassifyTransactionFlow(rules, specialists, Limits(specialists), time.perf_counter),
+        "ClassifyTransaction": ClassifyTransactionFlow(rules, Limits(), time.perf_counter),
         "IngestionCompleted": IngestionCompletedFlow(),
         "SweepTenant": SweepTenantFlow(rules, checkpoints),
         "ReviewTransaction": ReviewTransactionFlow(rules),

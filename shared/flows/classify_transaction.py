@@ -22,7 +22,7 @@ from shared.ledger.memory import memory_keys
 from shared.ports.document_store import Body, Document
 from shared.ports.event_publisher import CloudEvent
 from shared.runs.life_cycle import moved_to, stage, with_stages
-from shared.specialists.categorization import expected_category
+from shared.specialists.registry import specialists_for
 from shared.specialists.routing import lane_of
 from shared.specialists.runner import Limits, propose_all
 from shared.specialists.specialist import Case, Charge, Knowledge, Specialist
@@ -41,9 +41,9 @@ class ClassifyTransactionFlow:
     (the counterparts of a possible transfer, only for tenants with several accounts) and one commit."""
 
     policy: Policy
-    specialists: Sequence[Specialist]
     limits: Limits
     clock: Callable[[], float]
+    models: Sequence[Specialist] = ()
 
     def needs(self, command: ClassifyTransactionEnvelope) -> tuple[str, ...]:
         facts = command.payload.transaction
@@ -64,7 +64,8 @@ class ClassifyTransactionFlow:
             return _already_decided(work, facts, body)
         case = await self._case(work, facts)
         lane = lane_of(case)
-        answers = await propose_all(case, self.specialists, limits=self.limits, clock=self.clock)
+        asked = specialists_for(lane, self.policy, self.models)
+        answers = await propose_all(case, asked, limits=self.limits, clock=self.clock)
         decision = evaluate(
             lane=lane,
             answers=answers,
@@ -180,6 +181,15 @@ def decision_changed_by(work: Work, changed: Body) -> CloudEvent:
 def memory_doc_id(key: str) -> str:
     """The document that holds what memory knows under `key`."""
     return f"memory:{key}"
+
+
+def expected_category(facts: TransactionFacts, policy: Policy) -> str:
+    """The category that the rules point to, as far as it can be told before anything is read; "" for none."""
+    by_code = policy.mcc.get(facts.mcc)
+    if by_code:
+        return by_code[0]
+    hit = policy.lexicon.read(facts.descriptor).best("category", facts.amount_minor)
+    return hit.rule.target if hit else ""
 
 
 async def _counterparts(work: Work, facts: TransactionFacts) -> tuple[Charge, ...]:

@@ -22,7 +22,7 @@ from shared.ledger.descriptor import normalised
 from shared.ports.checkpoint_log import CheckpointLog
 from shared.ports.document_store import MAX_PAGE, Body, Document, DocumentStore
 from shared.runs.life_cycle import Signal, moved_to, signal, stage, with_signals, with_stages
-from shared.specialists.anomaly import is_outlier
+from shared.specialists.anomaly import unusual
 
 SWEEPER = {"kind": "timer", "id": "nightly-sweep"}
 STATE_ID = "counter:sweep"
@@ -117,7 +117,7 @@ class SweepTenantFlow:
             amounts = [abs(body["facts"]["amount_minor"]) for body in bodies]
             for position, body in enumerate(bodies):
                 others = amounts[:position] + amounts[position + 1 :]
-                if body["review_state"] == "Categorized" and is_outlier(amounts[position], others, self.policy.anomaly):
+                if body["review_state"] == "Categorized" and unusual(amounts[position], others, self.policy.anomaly):
                     id_ = body["facts"]["transaction_id"]
                     found.append(Finding("outlier_amount", id_, "Warning", "amount far outside this merchant's usual"))
         return found

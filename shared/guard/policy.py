@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -112,6 +113,11 @@ class Policy:
     memory: Mapping[str, int]
     instruction_verbs: frozenset[str]
     instruction_objects: frozenset[str]
+
+    @cached_property
+    def chart(self) -> frozenset[str]:
+        """The categories of a tenant that has no chart of its own."""
+        return frozenset(self.categories)
 
     def is_purchase(self, category: str) -> bool:
         """Whether the category is one of ordinary buying (food, shopping ...), as money's own movements are not."""

@@ -1,5 +1,6 @@
 """The checkpoint file: torn lines, tampering, and a disk that fails."""
 
+# ruff: noqa: ASYNC240 - a test may look into a small local file
 from __future__ import annotations
 
 import logging

@@ -1,5 +1,6 @@
 """The SQLite document store's own concerns: indexes, purging, a file that is locked, full or too new."""
 
+# ruff: noqa: ASYNC240 - a test may look into a small local file
 from __future__ import annotations
 
 import asyncio
