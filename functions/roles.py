@@ -29,7 +29,6 @@ WHO_MAY: dict[str, frozenset[str]] = {
     "list_transactions": READS_MONEY,
     "get_transaction": READS_MONEY,
     "review_transaction": REVIEWS,
-    "post_history": REVIEWS,  # each row counts as a person's decision, and memory believes it
     "list_runs": READS_WORKINGS,
     "get_run": READS_WORKINGS,
     "list_run_audit": AUDITS,

@@ -17,7 +17,7 @@ from shared.delivery.handling import Delivery, Outcome, Work
 from shared.delivery.intake import accept
 from shared.delivery.tenants import enumerate_tenants
 from shared.errors import ConflictError
-from shared.guard.policy import Policy
+from shared.guard.policy import AnomalyRule, Policy
 from shared.ledger.descriptor import normalised
 from shared.ports.checkpoint_log import CheckpointLog
 from shared.ports.document_store import MAX_PAGE, Body, Document, DocumentStore
@@ -26,15 +26,12 @@ from shared.specialists.anomaly import unusual
 
 SWEEPER = {"kind": "timer", "id": "nightly-sweep"}
 STATE_ID = "counter:sweep"
-LOOK_BACK_DAYS = 35
 MAX_TRANSACTIONS = 5_000
+"""The newest by booking day; what lies beyond was looked at by an earlier sweep."""
 MAX_RUNS = 200
 MAX_FINDINGS = 60
-"""New findings raised by one sweep; the look-back overlaps, so the next sweep raises what is left."""
+"""New findings raised by one sweep; the next one looks again and raises what is left."""
 STUCK_AFTER_SECONDS = 15 * 60
-DUPLICATE_DAYS = 2
-HABIT = 3
-"""From so many equal charges within the look-back it is a habit (a bus fare, a coffee), not a duplicate."""
 
 
 class Finding(NamedTuple):
@@ -86,10 +83,10 @@ class SweepTenantFlow:
     async def handle(self, work: Work) -> Outcome:
         wish: SweepTenant = work.command.payload
         state = work.documents.get(STATE_ID)
-        transactions = await _recent(work.store, work.partition, wish.day)
+        transactions = await _newest(work.store, work.partition, wish.day)
         verified = await self._verified(work, state)
         found = [
-            *duplicate_charges(transactions),
+            *duplicate_charges(transactions, self.policy.anomaly),
             *self._outliers(transactions),
             *await _stuck_runs(work),
             *_audit_break(verified),
@@ -123,8 +120,8 @@ class SweepTenantFlow:
         return found
 
 
-def duplicate_charges(transactions: Sequence[Body]) -> list[Finding]:
-    """The later of two equal charges within a few days at one merchant, unless such charges are a habit."""
+def duplicate_charges(transactions: Sequence[Body], rule: AnomalyRule) -> list[Finding]:
+    """The later of two equal charges within a few days at one merchant, unless such pairs are a habit (a bus fare)."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for body in transactions:
         facts = body["facts"]
@@ -133,24 +130,27 @@ def duplicate_charges(transactions: Sequence[Body]) -> list[Finding]:
             groups.setdefault(same, []).append(facts)
     found = []
     for group in groups.values():
-        if len(group) > HABIT:
-            continue
         group.sort(key=lambda facts: (facts["booked_on"], facts["transaction_id"]))
-        for earlier, later in pairwise(group):
-            apart = date.fromisoformat(later["booked_on"]) - date.fromisoformat(earlier["booked_on"])
-            if apart <= timedelta(days=DUPLICATE_DAYS):
-                summary = f"same amount as {earlier['transaction_id']} on {earlier['booked_on']}"
-                found.append(Finding("duplicate_charge", later["transaction_id"], "Warning", summary))
+        pairs = [(one, two) for one, two in pairwise(group) if _days_between(one, two) <= rule.duplicate_days]
+        if len(pairs) > rule.habitual_repeats:
+            continue
+        for earlier, later in pairs:
+            summary = f"same amount as {earlier['transaction_id']} on {earlier['booked_on']}"
+            found.append(Finding("duplicate_charge", later["transaction_id"], "Warning", summary))
     return found
 
 
-async def _recent(store: DocumentStore, partition: str, day: str) -> list[Body]:
-    """The tenant's transactions of the look-back, newest first, bounded."""
-    low = str(date.fromisoformat(day) - timedelta(days=LOOK_BACK_DAYS))
+def _days_between(earlier: dict[str, Any], later: dict[str, Any]) -> int:
+    return (date.fromisoformat(later["booked_on"]) - date.fromisoformat(earlier["booked_on"])).days
+
+
+async def _newest(store: DocumentStore, partition: str, day: str) -> list[Body]:
+    """The tenant's transactions booked up to `day`, newest first, bounded."""
+    high = str(date.fromisoformat(day) + timedelta(days=1))
     bodies: list[Body] = []
     cursor = ""
     while len(bodies) < MAX_TRANSACTIONS:
-        page = await store.query(partition, "transaction", low=low, descending=True, limit=MAX_PAGE, cursor=cursor)
+        page = await store.query(partition, "transaction", high=high, descending=True, limit=MAX_PAGE, cursor=cursor)
         bodies += [document.body for document in page.documents]
         cursor = page.cursor
         if not cursor:
