@@ -79,7 +79,7 @@ def guard_node(state: State) -> State:
 
 def graph_over(saver: Any, ledger: Ledger) -> Any:
     """The compiled graph."""
-    from langgraph.graph import END, START, StateGraph
+    from langgraph.graph import END, START, StateGraph  # type: ignore[import-not-found, unused-ignore]
 
     def decide(state: State) -> State:
         ledger.keep(state)
@@ -99,7 +99,7 @@ def graph_over(saver: Any, ledger: Ledger) -> Any:
 
 def measured(in_flight: int, units: int, folder: Path) -> Measured:
     """One run in an empty folder."""
-    from langgraph.checkpoint.sqlite import SqliteSaver
+    from langgraph.checkpoint.sqlite import SqliteSaver  # type: ignore[import-not-found, unused-ignore]
 
     ledger = Ledger(folder / "ledger.db")
     connection = sqlite3.connect(folder / "checkpoints.db", check_same_thread=False)

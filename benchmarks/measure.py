@@ -147,11 +147,13 @@ def rounds(
     dice = random.Random(7)
     for turn in range(count):
         for number, one in enumerate(dice.sample(candidates, len(candidates)), start=1):
-            progress(f"round {turn + 1} of {count}, {number} of {len(candidates)}: {one.name}, {one.in_flight} in flight")
+            progress(
+                f"round {turn + 1} of {count}, {number} of {len(candidates)}: {one.name}, {one.in_flight} in flight"
+            )
             results[one.name, one.in_flight].append(child(one.python, one.arguments))
     return results
 
 
 def median(results: Sequence[Measured], name: str) -> float:
     """The median of one figure over rounds."""
-    return statistics.median(one[name] for one in results)
+    return float(statistics.median(one[name] for one in results))

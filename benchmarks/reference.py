@@ -1,9 +1,9 @@
 """The opponent: the unit of `workload.py` by hand on SQLite, as well as one would write it for this and nothing else.
 
-asyncio on one side, one writer thread on the other: what has queued up while it was busy becomes one transaction (group
-commit), WAL, `synchronous=FULL`. Two durable commits per unit, accept and finish. Two variants: `writer` is that alone;
-`real` validates the command, the proposals and the decision with pydantic, chains each decision's hash to the one before,
-and writes six JSON log lines to a file. No broker, no retries, no reads, no tenants, no policy file.
+asyncio on one side, one writer thread on the other: what has queued up while it was busy becomes one transaction
+(group commit), WAL, `synchronous=FULL`. Two durable commits per unit, accept and finish. Two variants: `writer` is
+that alone; `real` validates the command, the proposals and the decision with pydantic, chains each decision's hash to
+the one before, and writes six JSON log lines to a file. No broker, no retries, no reads, no tenants, no policy file.
 
     python -m benchmarks.reference writer|real IN_FLIGHT UNITS
 """

@@ -46,14 +46,10 @@ async def list_run_audit(req: func.HttpRequest) -> func.HttpResponse:
     from shared.flows import reading
 
     caller = await caller_of(req, needs=WHO_MAY["list_run_audit"])
-    key = ("run", reference_in(req, "run_id"))
+    run_id, page = reference_in(req, "run_id"), page_in(req)
+    delivery = bootstrap.delivery()
+    await reading.one(delivery, caller.tenant, "run", run_id, view=reading.run)
     found = await reading.page(
-        bootstrap.delivery(),
-        caller.tenant,
-        "audit",
-        view=reading.as_stored,
-        key=key,
-        descending=False,
-        **page_in(req),
+        delivery, caller.tenant, "audit", view=reading.as_stored, key=("run", run_id), descending=False, **page
     )
     return json_reply(found)

@@ -40,7 +40,10 @@ def fresh_folder(folder: Path) -> None:
 
 
 class ChildHost:
-    """`with ChildHost(folder, deadline) as host:` serves at `host.url`. The exit code of a clean stop is 0."""
+    """`with ChildHost(folder, deadline) as host: host.start()` serves at `host.url` until the end of the block.
+
+    exit_code: of the stop; 0 when it was clean.
+    """
 
     def __init__(self, folder: Path, deadline: Deadline) -> None:
         self.folder = folder.resolve()
@@ -50,6 +53,15 @@ class ChildHost:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Until it listens; `JobFailedError` with its last words when it does not."""
         # what a developer has set for `make serve` must not send this job's data elsewhere
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WEBSITE_")}
         environment |= {"COUNTERSIGN_DATA": str(self.folder), "AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1"}
@@ -64,17 +76,7 @@ class ChildHost:
                 text=True,
                 start_new_session=True,  # Ctrl-C in the terminal is ours to pass on, after a clean stop
             )
-        try:
-            self.url = self._listening()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        self.url = self._listening()
 
     def stop(self) -> None:
         """Ask, wait, and in the end insist."""

@@ -56,16 +56,14 @@ def run(screen: Screen, statement: Statement, folder: Path, deadline: Deadline, 
     if len(chart) > MAX_CHART:
         raise JobFailedError(f"the file has {len(chart)} categories; a chart holds {MAX_CHART}: choose another column")
     split = split_rows(statement.rows, history_until if chart else "")
-    host = ChildHost(folder, deadline)
-    with screen.step("Start the local host"):
-        host.__enter__()
-    with host:
+    with ChildHost(folder, deadline) as host:
         tenant = Tenant(host, TENANT, deadline)
-        tenant.wait_ready()
+        with screen.step("Start the local host"):
+            tenant.start()
         if split.history:
             _import_history(screen, tenant, split, chart)
         elif chart:
-            _use_chart(tenant.client("olga", "operator"), chart)
+            _use_chart(tenant.client("olga", "operator"), chart, split.new[0].currency)
         member = tenant.client("alice", "member")
         with screen.step(f"{len(split.new):,} transactions arrive as new, in date order"):
             totals = _arrive(screen, tenant, member, split.new)
@@ -115,8 +113,10 @@ def _show_file(screen: Screen, statement: Statement) -> None:
             screen.line(f"     ... and {len(statement.bad) - MAX_SHOWN:,} more", style="yellow")
 
 
-def _use_chart(operator: ApiClient, chart: Sequence[str]) -> None:
-    operator.call("PUT", "/api/v1/profile", {"chart": list(chart)})
+def _use_chart(operator: ApiClient, chart: Sequence[str], currency: str) -> None:
+    """The profile of a tenant that nothing is known of yet; uploads add its accounts."""
+    profile = {"chart": list(chart), "base_currency": currency, "time_zone": "UTC", "accounts": []}
+    operator.call("PUT", "/api/v1/profile", profile)
 
 
 def _import_history(screen: Screen, tenant: Tenant, split: Split, chart: Sequence[str]) -> None:
@@ -124,7 +124,7 @@ def _import_history(screen: Screen, tenant: Tenant, split: Split, chart: Sequenc
     operator = tenant.client("olga", "operator")
     rows = split.history
     with screen.step(f"Import {len(rows):,} rows up to {split.until} as reviewed history"):
-        _use_chart(operator, chart)
+        _use_chart(operator, chart, rows[0].currency)
         screen.line(f"   the file's {len(chart)} categories are the tenant's own chart")
         imported = other = 0
         with screen.progress("imported", len(rows)) as show:

@@ -39,13 +39,11 @@ WAIT_SECONDS = 30.0
 
 def run(screen: Screen, folder: Path, deadline: Deadline) -> None:
     """`JobFailedError` when something expected did not happen."""
-    host = ChildHost(folder, deadline)
-    with screen.step("Start the local host"):
-        host.__enter__()
-    with host:
+    with ChildHost(folder, deadline) as host:
         tenant = Tenant(host, "household", deadline)
-        tenant.wait_ready()
-        screen.line(f"   {host.url}, data in {folder}")
+        with screen.step("Start the local host"):
+            tenant.start()
+            screen.line(f"   {host.url}, data in {folder}")
         alice = tenant.client("alice", "member")
         _ingest(screen, tenant, alice)
         with screen.step("A person looks at two unknown merchants"):
@@ -68,7 +66,7 @@ def _ingest(screen: Screen, tenant: Tenant, alice: ApiClient) -> None:
         _send_and_wait(screen, tenant, alice, rows, name="statement")
     decided = {one["facts"]["transaction_id"]: one for one in transactions(alice, "Categorized", "NeedsReview")}
     expect(set(decided) == {row.transaction_id for row in rows}, "a decision for each transaction of the statement")
-    _show(screen, sorted(decided.values(), key=lambda one: one["facts"]["booked_on"]))
+    _show(screen, sorted(decided.values(), key=lambda one: (one["facts"]["booked_on"], one["facts"]["transaction_id"])))
     for one in decided.values():
         told = one["reason_codes"] and one["policy_version"] and one["run_id"]
         expect(bool(told), f"a reason, a policy version and a run for {one['facts']['transaction_id']}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -31,18 +32,27 @@ class Pump:
     """One function's deliveries. `wake` may be called at any time, from the event loop."""
 
     def __init__(
-        self, *, runtime: Runtime, function: Function, receiver: LaneReceiver, options: ServiceBusOptions
+        self,
+        *,
+        runtime: Runtime,
+        function: Function,
+        receiver: LaneReceiver,
+        options: ServiceBusOptions,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runtime = runtime
         self._function = function
         self._receiver = receiver
         self._queue = str(function.binding["queueName"])
+        if not receiver.lists(self._queue):
+            raise ConfigurationError(f"function {function.name}: queue {self._queue} is not in contracts/lanes.py")
         working = receiver.queue(self._queue)
         self._sessions = working.sessions
         if bool(function.binding.get("isSessionsEnabled")) is not self._sessions:
             needed = "needs" if self._sessions else "does not have"
             raise ConfigurationError(f"function {function.name}: queue {self._queue} {needed} sessions")
         self._slots = options.max_concurrent_sessions if self._sessions else options.max_concurrent_calls
+        self._monotonic = monotonic
         self._renew_for = options.max_auto_lock_renewal_seconds
         self._backing_off = self._queue.endswith(DEAD_LETTER_SUFFIX)
         self._active: dict[int, tuple[Received, float]] = {}
@@ -68,7 +78,7 @@ class Pump:
 
     def renew_locks(self) -> None:
         """Called every few seconds: locks of running invocations are renewed for as long as host.json says."""
-        now = time.monotonic()
+        now = self._monotonic()
         for received, since in self._active.values():
             if now - since < self._renew_for:
                 self._receiver.renew(received)
@@ -101,7 +111,7 @@ class Pump:
         try:
             received = receiver.receive(queue, holder)
             while received is not None:
-                self._active[received.lock.token] = (received, time.monotonic())
+                self._active[received.lock.token] = (received, self._monotonic())
                 # Lets others run, and lets "complete the last" and "lock the next" go to the writer as one job.
                 await asyncio.sleep(0)
                 await self._deliver(received)

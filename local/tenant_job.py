@@ -32,8 +32,9 @@ class Tenant(NamedTuple):
         caller = f"{who}; tenants={self.name}; roles={','.join(roles)}"
         return ApiClient(self.host.url, caller, self.deadline)
 
-    def wait_ready(self) -> None:
-        """Until the host says that it can accept."""
+    def start(self) -> None:
+        """Start the host and wait until it says that it can accept."""
+        self.host.start()
 
         def ready() -> bool | None:
             self.host.check_alive()

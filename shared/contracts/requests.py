@@ -72,12 +72,12 @@ class VerificationRequest(Shape):
 
 
 class ProfileUpdate(Shape):
-    """The whole profile; what is left out is emptied. chart: the tenant's own categories, [] for the policy's."""
+    """The whole profile. chart: the tenant's own categories, [] for the policy's. base_currency: "" for none."""
 
-    chart: Annotated[list[CategoryName], Field(default_factory=list, max_length=MAX_CHART)]
-    base_currency: str = ""
-    time_zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$")] = "UTC"
-    accounts: Annotated[list[ReferenceId], Field(default_factory=list, max_length=MAX_OWN_ACCOUNTS)]
+    chart: Annotated[list[CategoryName], Field(max_length=MAX_CHART)]
+    base_currency: str
+    time_zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$")]
+    accounts: Annotated[list[ReferenceId], Field(max_length=MAX_OWN_ACCOUNTS)]
 
     _distinct = field_validator("chart", "accounts")(distinct)
 

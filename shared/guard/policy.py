@@ -94,7 +94,7 @@ class Policy:
     """What judged a transaction. Amounts are minor units of the currency; mappings cannot be changed.
 
     lanes: enabled or not. mcc: four digits → category and confidence; lane_mcc: lane → codes at home in it.
-    purchase_primaries: categories of ordinary buying. instruction: words that make a text an order to us.
+    memory: what the policy sets of the merchant memory's thresholds. instruction_*: words that make a text an order.
     """
 
     version: str
@@ -103,7 +103,6 @@ class Policy:
     lanes: Mapping[str, bool]
     specialists: Mapping[str, SpecialistRule]
     categories: Mapping[str, Category]
-    purchase_primaries: frozenset[str]
     mcc: Mapping[str, tuple[str, int]]
     lane_mcc: Mapping[str, frozenset[str]]
     lexicon: Lexicon = field(repr=False, compare=False)
@@ -119,10 +118,6 @@ class Policy:
         """The categories of a tenant that has no chart of its own."""
         return frozenset(self.categories)
 
-    def is_purchase(self, category: str) -> bool:
-        """Whether the category is one of ordinary buying (food, shopping ...), as money's own movements are not."""
-        return category.partition(".")[0] in self.purchase_primaries
-
 
 def policy_from(document: Mapping[str, Any]) -> Policy:
     """The policy of an already loaded document; anything unknown, double or out of range is a `ConfigurationError`."""
@@ -137,7 +132,6 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         lanes=_lanes(shape),
         specialists=MappingProxyType({k: SpecialistRule(**v.model_dump()) for k, v in shape.specialists.items()}),
         categories=categories,
-        purchase_primaries=_purchase_primaries(shape),
         mcc=_mcc(shape, categories),
         lane_mcc=_lane_mcc(shape),
         lexicon=_lexicon(shape, categories),
@@ -179,13 +173,6 @@ def _categories(shape: PolicyDocument) -> Mapping[str, Category]:
             for detailed, description in group.items()
         }
     )
-
-
-def _purchase_primaries(shape: PolicyDocument) -> frozenset[str]:
-    for primary in shape.purchase_primaries:
-        if primary not in shape.categories:
-            raise ConfigurationError(f"purchase_primaries: {primary!r} is not a primary category")
-    return frozenset(shape.purchase_primaries)
 
 
 def _codes(text: str, where: str) -> Iterator[str]:

@@ -108,7 +108,6 @@ class PolicyDocument(Shape):
     memory: dict[Name, Annotated[int, Field(ge=0, le=SAFE_INTEGER)]]
     instruction: InstructionLines
     categories: dict[Name, dict[Name, Annotated[str, Field(min_length=1, max_length=200)]]]
-    purchase_primaries: Annotated[tuple[Name, ...], Field(strict=False)]
     mcc: Annotated[tuple[MccLine, ...], Field(strict=False)]
     lane_mcc: dict[Name, str]
     rules: dict[RuleKind, Annotated[tuple[RuleLine, ...], Field(strict=False)]]

@@ -39,11 +39,14 @@ def is_confidence(value: object) -> bool:
 
 def fault_of(proposal: Proposal, policy: Policy, chart: frozenset[str]) -> str | None:
     """Why a proposal must be dropped, or None. The tenant's chart is the authority on what categories exist for it."""
+    code, rationale = proposal.rationale_code, proposal.rationale
+    if not (isinstance(proposal.target, str) and isinstance(code, str) and isinstance(rationale, str)):
+        return "proposal_malformed"
     if proposal.target not in chart:
         return "proposal_outside_chart" if proposal.target in policy.categories else "proposal_unknown_target"
     if not (is_confidence(proposal.confidence_bp) and is_confidence(proposal.runner_up_bp)):
         return "proposal_confidence_missing"
-    if not (proposal.rationale_code.strip() and proposal.rationale.strip()):
+    if not (code.strip() and rationale.strip()):
         return "proposal_without_rationale"
     return None
 
@@ -78,7 +81,7 @@ def answer_findings(answers: Sequence[Answer], policy: Policy) -> Iterator[str]:
     """Concerns first, then failures. Any failed specialist forces a review: what it would have said is not known."""
     for answer in answers:
         for concern in answer.concerns:
-            listed = REASONS.get(concern.code)
+            listed = REASONS.get(concern.code) if isinstance(concern.code, str) else None
             yield concern.code if listed is not None and listed.leads_to == NEEDS_REVIEW else "unlisted_concern"
     for answer in answers:
         if answer.outcome not in _WELL:
@@ -111,6 +114,8 @@ def sorted_by_basis(
     """
     notes: dict[str, None] = {}
     bases: dict[str, list[Proposal]] = {}
+    if len(proposals) == 1 and policy.specialists[proposals[0].specialist].basis == DETERMINISTIC:
+        return list(proposals), [], notes  # most purchases: one rule, and nobody else
     for proposal in proposals:
         bases.setdefault(policy.specialists[proposal.specialist].basis, []).append(proposal)
     fixed = best_by_target(bases.pop(DETERMINISTIC, ()))

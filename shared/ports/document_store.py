@@ -9,10 +9,15 @@
 * **query** is bounded (`limit` <= `MAX_PAGE`), indexed and inside one partition: documents of one kind, in order of
   `sort` then `id`, optionally only those whose `keys[name] == value` (one pair), optionally with `low <= sort < high`;
   `cursor` continues where a page ended, also after writes in between (no repeats of unchanged documents, no gaps).
+  By kind alone it lists what has a `sort`; by key, what has the key: a document with neither is found by its id
+  alone, and costs no index. A cursor of another query is `InvalidInputError("invalid_cursor")`.
 * **due** alone crosses partitions: documents of one kind with `due_at <= before`, oldest first. For timers.
-* **TTL**: after `expires_at` a document is no longer returned, and its id may be created again.
+* **TTL**: from `expires_at` on a document is no longer returned, and its id may be created again.
 * **schema_version**: older bodies are upcast by `Schemas` on the way out; a newer one than known is `RetryableError`
-  ("schema_too_new"): an old instance during a deployment waits, and parks nothing.
+  ("schema_too_new"): an old instance during a deployment waits, and parks nothing. What is written carries the version
+  written today.
+* What is malformed is refused before anything is written (`document_limits.py`): `TerminalError` "invalid_document",
+  "unknown_kind", "unknown_lookup", "invalid_page_size".
 * A store that cannot be reached, is locked or full raises `RetryableError`; nothing else escapes.
 """
 

@@ -40,8 +40,7 @@ def _borrowed(case: Case) -> bool:
     if case.facts.amount_minor <= 0:
         return False
     hits = reading_of(case).hits
-    lent = any(hit.rule.target == "borrowed" for hit in hits.get("refund", ()))
-    return lent and "debt" in hits
+    return any(hit.rule.target == "borrowed" and (hit.words > 1 or "debt" in hits) for hit in hits.get("refund", ()))
 
 
 def _speaks_of_income(case: Case) -> bool:

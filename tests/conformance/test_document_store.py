@@ -293,6 +293,19 @@ async def test_an_order_follows_when_sort_or_keys_are_changed(store: DocumentSto
     assert await walk(store, key=("state", "closed")) == []
 
 
+@pytest.mark.parametrize("change", [{"sort": "2"}, {"keys": {"state": "closed"}}, {"keys": {"subject": "open"}}])
+async def test_one_changed_order_leaves_the_others_as_they_were(store: DocumentStore, change: dict[str, Any]):
+    before = run("a", sort="1", keys={"state": "open"})
+    etags = await store.commit("smith", [before])
+    after_change = before._replace(**change, etag=etags["run:a"])
+    await store.commit("smith", [after_change])
+    listed = ["run:a"]
+    assert await walk(store, low="2") == (listed if after_change.sort == "2" else [])
+    assert await walk(store, high="2") == (listed if after_change.sort == "1" else [])
+    for pair in (("state", "open"), ("state", "closed"), ("subject", "open")):
+        assert await walk(store, key=pair) == (listed if pair in after_change.keys.items() else [])
+
+
 async def test_the_last_page_has_no_cursor_also_when_it_is_full(store: DocumentStore):
     await store.commit("smith", [run(str(n), sort=str(n)) for n in range(4)])
     first = await store.query("smith", "run", limit=2)

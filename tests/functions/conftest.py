@@ -26,6 +26,7 @@ class Reply(NamedTuple):
     status: int
     body: Any
     headers: dict[str, str]
+    kind: str
 
 
 @cache
@@ -75,13 +76,21 @@ class App:
         reply = await function.get_user_function()(request)
         content = reply.get_body()
         kind = reply.mimetype or ""
-        decoded = json.loads(content) if kind.endswith("json") and content else content
-        return Reply(reply.status_code, decoded, {name.lower(): value for name, value in reply.headers.items()})
+        decoded = json.loads(content) if kind.endswith(("/json", "+json")) and content else content
+        return Reply(reply.status_code, decoded, {name.lower(): value for name, value in reply.headers.items()}, kind)
 
     async def submit(self, *ids: str, **changes: Any) -> Reply:
         """A statement with these transactions."""
         rows = [facts(one, **changes) for one in ids]
         return await self.call("post_transactions", {"transactions": rows})
+
+
+@cache
+def the_policy() -> Any:
+    """Read once for all tests: it is frozen, and reading it takes longer than most tests."""
+    policy = bootstrap.policy()
+    bootstrap.policy.cache_clear()
+    return policy
 
 
 @pytest.fixture
@@ -92,6 +101,9 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     await bootstrap.shutdown()
     caller.forget()
     tokens._clients.clear()
+    the_policy()
+    bootstrap.settings.cache_clear()
+    monkeypatch.setattr(bootstrap, "policy", cache(the_policy))
     yield App()
     await bootstrap.shutdown()
     caller.forget()

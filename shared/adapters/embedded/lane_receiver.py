@@ -75,6 +75,10 @@ class LaneReceiver:
         self._found_through = self._read_through
         self._lanes.on_send(self._arrived)
 
+    def lists(self, queue: str) -> bool:
+        """Whether the queue is one of the lanes, or the dead-letter queue of one."""
+        return queue.removesuffix(DEAD_LETTER_SUFFIX) in self._lanes.lanes
+
     def on_ready(self, queue: str, wake: Callable[[], None]) -> None:
         """Call `wake` whenever the queue has got something that may be received."""
         self._wake[queue] = wake

@@ -87,10 +87,6 @@ def _bad_stem(raw: dict[str, Any]) -> None:
     raw["rules"]["anomaly"][0]["terms"] += ["fr*"]
 
 
-def _unknown_primary(raw: dict[str, Any]) -> None:
-    raw["purchase_primaries"] += ["magic"]
-
-
 @pytest.mark.parametrize(
     ("spoil", "place"),
     [
@@ -106,7 +102,6 @@ def _unknown_primary(raw: dict[str, Any]) -> None:
         (_unknown_kind_of_rule, "gossip"),
         (_term_twice, "rules.anomaly[0]"),
         (_bad_stem, "fr*"),
-        (_unknown_primary, "magic"),
     ],
 )
 def test_what_is_not_known_is_refused_and_named(spoil: Callable[[dict[str, Any]], None], place: str) -> None:

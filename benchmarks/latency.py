@@ -1,0 +1,119 @@
+"""From the 202 to the decision, over real HTTP against `python -m local serve` in a process of its own, idle.
+
+One transaction at a time is posted; the moment its decision is committed is seen by a second process, this one, which
+looks into the store's file every fifth of a millisecond. Memory is what the kernel says of the serving process.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks.measure import ROOT, Measured, data_folder, percentile
+from benchmarks.statements import rows
+from shared.adapters.embedded.sqlite_file import connect
+
+WARM_UP = 20
+INGESTS = 200
+UPLOAD = 2_000
+LOOK_SECONDS = 0.0002
+IDLE_SECONDS = 0.01
+PATIENCE_SECONDS = 90.0
+TENANT = "household"
+HEADERS = {"Content-Type": "application/json", "X-Dev-Caller": f"alice; tenants={TENANT}; roles=member,reviewer"}
+DECIDED = (
+    "SELECT count(*) FROM documents WHERE partition = ? AND id = ?"
+    " AND json_extract(body, '$.review_state') <> 'Unclassified'"
+)
+ALL_DECIDED = (
+    "SELECT count(*) FROM documents WHERE partition = ? AND kind = 'transaction'"
+    " AND json_extract(body, '$.review_state') <> 'Unclassified'"
+)
+
+
+@contextmanager
+def served(data: Path) -> Iterator[tuple[int, http.client.HTTPConnection]]:
+    """A local host on a free port: its process id and a connection to it."""
+    environment = {**os.environ, "AUTH_MODE": "dev", "COUNTERSIGN_DATA": str(data)}
+    command = [sys.executable, "-m", "local", "serve", "--port", "0", "--data", str(data)]
+    host = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert host.stdout is not None
+        line = host.stdout.readline()
+        if not line:
+            assert host.stderr is not None
+            raise RuntimeError(f"the local host did not start: {host.stderr.read().decode()[-1000:]}")
+        address = urlsplit(json.loads(line)["url"])
+        yield host.pid, http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    finally:
+        host.send_signal(signal.SIGTERM)
+        host.communicate(timeout=30)
+
+
+def post(connection: http.client.HTTPConnection, transactions: list[dict[str, Any]]) -> None:
+    """Ingest; anything but 202 is an error."""
+    connection.request("POST", "/api/v1/transactions", json.dumps({"transactions": transactions}), HEADERS)
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 202:
+        raise RuntimeError(f"{answer.status}: {body[:500]!r}")
+
+
+def memory_mb(process: int, name: str) -> float:
+    """`VmRSS` (now) or `VmHWM` (the most there ever was)."""
+    for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def wait_for(reader: Any, sql: str, parameters: tuple[str, ...], count: int) -> None:
+    """Returns when the store shows `count`."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while reader.execute(sql, parameters).fetchone()[0] < count:
+        if time.monotonic() > until:
+            raise RuntimeError(f"after {PATIENCE_SECONDS:g} s not everything is decided")
+        time.sleep(LOOK_SECONDS)
+
+
+def measured() -> Measured:
+    """Everything, in a folder of its own."""
+    answers, decisions = [], []
+    with data_folder() as data, served(data) as (process, connection):
+        statement = rows()
+        reader = None
+        for number, one in enumerate(islice(statement, WARM_UP + INGESTS)):
+            began = time.perf_counter()
+            post(connection, [one])
+            answered = time.perf_counter()
+            reader = reader or connect(data / "store.db", busy_seconds=5, writing=False)
+            wait_for(reader, DECIDED, (TENANT, f"transaction:{one['transaction_id']}"), 1)
+            if number >= WARM_UP:
+                answers.append(answered - began)
+                decisions.append(time.perf_counter() - answered)
+            time.sleep(IDLE_SECONDS)
+        idle_mb = memory_mb(process, "VmRSS")
+        post(connection, list(islice(statement, UPLOAD)))
+        assert reader is not None
+        wait_for(reader, ALL_DECIDED, (TENANT,), WARM_UP + INGESTS + UPLOAD)
+        peak_mb = memory_mb(process, "VmHWM")
+        reader.close()
+    return {
+        "post_p50_ms": percentile(answers, 0.5) * 1e3,
+        "post_p99_ms": percentile(answers, 0.99) * 1e3,
+        "decided_p50_ms": percentile(decisions, 0.5) * 1e3,
+        "decided_p99_ms": percentile(decisions, 0.99) * 1e3,
+        "serving_mb": idle_mb,
+        "peak_mb": peak_mb,
+    }
