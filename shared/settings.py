@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from shared.errors import ConfigurationError
 
@@ -66,7 +67,8 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI"):
             if not environment.get(name):
                 raise ConfigurationError(f"{name} is not set; AUTH_MODE=jwt needs issuer, audience and key set address")
-        if not settings.jwt_jwks_uri.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        where = urlsplit(settings.jwt_jwks_uri)
+        if where.scheme != "https" and where.hostname not in ("127.0.0.1", "localhost"):
             raise ConfigurationError("JWT_JWKS_URI must be https: whoever serves the keys decides who is who")
     return settings
 

@@ -1,0 +1,134 @@
+"""The host that chaos kills, the clients that upload to it, and the questions asked of it afterwards."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from local.chaos_plan import Upload
+from local.job import JobFailedError
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+CALL_SECONDS = 60.0
+ROLES = "member,auditor,operator"
+
+
+class Victim:
+    """A local host in a process of its own. `url` is empty while it is down."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = ""
+        self._starts = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Until it listens; `JobFailedError` when it does not."""
+        self._starts += 1
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("WEBSITE_")}
+        environment |= {"AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1"}
+        with (self.folder / f"host-{self._starts}.log").open("w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(  # noqa: S603  our own module
+                [sys.executable, "-m", "local", "serve", "--port", "0", "--data", str(self.folder / "data")],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        watchdog = threading.Timer(START_SECONDS, self._process.kill)
+        watchdog.start()
+        assert self._process.stdout is not None  # noqa: S101  a pipe was asked for
+        line = self._process.stdout.readline()
+        watchdog.cancel()
+        try:
+            self.url = str(json.loads(line)["url"])
+        except (ValueError, KeyError, TypeError):
+            raise JobFailedError(f"the host did not start again: see {self.folder}/host-{self._starts}.log") from None
+
+    def kill(self) -> None:
+        """kill -9: nothing in the process hears of it."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self.url = self._process, ""
+        if process is None or process.poll() is not None:
+            return process.returncode if process else 0
+        process.send_signal(number)
+        try:
+            code = process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        return code
+
+
+def call(url: str, method: str, path: str, body: Any = None, *, tenant: str, key: str = "") -> tuple[int, Any]:
+    """One request on a connection of its own: (status, JSON). `OSError` or `HTTPException` when nobody answers."""
+    headers = {"X-Dev-Caller": f"chaos; tenants={tenant}; roles={ROLES}", "Content-Type": "application/json"}
+    if key:
+        headers["Idempotency-Key"] = key
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=CALL_SECONDS)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        reply = connection.getresponse()
+        content = reply.read()
+        return reply.status, json.loads(content) if content else None
+    finally:
+        connection.close()
+
+
+class Client(threading.Thread):
+    """Uploads until it has its 202, with the same key each time, as a careful client does."""
+
+    def __init__(self, upload: Upload, address: Callable[[], str], until: float) -> None:
+        super().__init__(daemon=True)
+        self.upload = upload
+        self.answers: list[int] = []
+        self.answer: dict[str, Any] = {}
+        self.repeats = 0
+        self._address = address
+        self._until = until
+
+    def run(self) -> None:
+        body = {"transactions": list(self.upload.rows)}
+        while time.monotonic() < self._until and not self.answer:
+            url = self._address()
+            if url:
+                self._try(url, body)
+            if not self.answer:
+                time.sleep(0.1)
+
+    def _try(self, url: str, body: dict[str, Any]) -> None:
+        try:
+            status, told = call(
+                url, "POST", "/api/v1/transactions", body, tenant=self.upload.tenant, key=self.upload.key
+            )
+        except (OSError, http.client.HTTPException, ValueError):
+            self.repeats += 1  # the host died, or was not back yet
+            return
+        self.answers.append(status)
+        if status == 202:
+            self.answer = told
+        else:
+            self.repeats += 1
