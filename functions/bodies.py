@@ -28,10 +28,14 @@ REFERENCE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?")
 
 
-def decoded[Model: BaseModel](req: func.HttpRequest, model: type[Model], *, limit: int = SMALL_BODY) -> Model:
-    """The JSON body as `model`; `InvalidInputError` says what is wrong where."""
+def decoded[Model: BaseModel](
+    req: func.HttpRequest, model: type[Model], *, limit: int = SMALL_BODY, may_be_empty: bool = False
+) -> Model:
+    """The JSON body as `model`; `InvalidInputError` says what is wrong where. may_be_empty: no body is `{}`."""
     from pydantic import ValidationError
 
+    if may_be_empty and not req.get_body():
+        return model()
     value = json_in(content(req, limit=limit, types=(JSON_TYPE,)))
     try:
         return model.model_validate(value)

@@ -49,10 +49,11 @@ class Identity:
 def identity_of(claims: Mapping[str, Any], *, provider: str = "") -> Identity:
     """The identity in verified claims: directory and object id, else issuer and subject; never a name or address,
     which can be given to somebody else. `UnauthenticatedError` when there is neither."""
-    if claims.get("tid") and claims.get("oid"):
-        principal = f"{_text(claims, 'tid')}:{_text(claims, 'oid')}"
-    elif claims.get("sub"):
-        principal = f"{_text(claims, 'iss') or provider}:{_text(claims, 'sub')}"
+    directory, object_id, subject = (_text(claims, name) for name in ("tid", "oid", "sub"))
+    if directory and object_id:
+        principal = f"{directory}:{object_id}"
+    elif subject:
+        principal = f"{_text(claims, 'iss') or provider}:{subject}"
     else:
         raise UnauthenticatedError("the identity has neither oid nor sub: it names nobody")
     name = _text(claims, "name") or _text(claims, "preferred_username") or principal

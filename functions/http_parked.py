@@ -59,7 +59,7 @@ async def _resolved(req: func.HttpRequest, resolution: str, *, needs: frozenset[
     from shared.delivery.inbox import execute
 
     caller = await caller_of(req, needs=needs)
-    note = decoded(req, ResolutionRequest).note
+    note = decoded(req, ResolutionRequest, may_be_empty=True).note
     payload = {"parked_id": reference_in(req, "id"), "resolution": resolution, "note": note}
     fingerprint = fingerprint_of("resolve", payload)
     delivery = bootstrap.delivery()

@@ -108,7 +108,7 @@ def _operation(endpoint: Endpoint, refs: Any) -> JsonObject:
     if operation.takes:
         content: JsonObject = {"application/json": {"schema": refs[operation.takes, "validation"]}}
         content |= {kind: {"schema": {"type": "string"}} for kind in operation.other_takes}
-        told["requestBody"] = {"required": True, "content": content}
+        told["requestBody"] = {"required": not operation.may_be_empty, "content": content}
     told["responses"] = _responses(endpoint, operation, refs, signed=bool(roles))
     return told
 

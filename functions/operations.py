@@ -31,6 +31,7 @@ class Operation(NamedTuple):
     other_takes: tuple[str, ...] = ()
     gives_type: str = "application/json"
     idempotent: bool = False
+    may_be_empty: bool = False
     headers: tuple[str, ...] = ()
 
 
@@ -54,15 +55,15 @@ OPERATIONS: dict[str, Operation] = {
     "get_run": Operation(answers.Run),
     "list_run_audit": Operation(answers.RunAuditPage, query=PAGE),
     "list_audit": Operation(answers.AuditPage, query=(AFTER, LIMIT)),
-    "verify_audit": Operation(answers.Verification, requests.VerificationRequest),
+    "verify_audit": Operation(answers.Verification, requests.VerificationRequest, may_be_empty=True),
     "export_audit": Operation(
         answers.AuditRecord, query=(AFTER,), gives_type="application/x-ndjson", headers=("X-Next-After",)
     ),
     "list_checkpoints": Operation(answers.CheckpointList, query=(LIMIT,)),
     "list_parked": Operation(answers.ParkedPage, query=(Query("state", ("parked", "replayed", "discarded")), *PAGE)),
     "get_parked": Operation(answers.Parked),
-    "replay_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True),
-    "discard_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True),
+    "replay_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True, may_be_empty=True),
+    "discard_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True, may_be_empty=True),
     "list_findings": Operation(answers.FindingPage, query=(Query("state", ("open", "closed")), *PAGE)),
     "close_finding": Operation(answers.Finding, requests.FindingClosure),
     "get_profile": Operation(answers.Profile, headers=("ETag",)),

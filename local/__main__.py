@@ -64,6 +64,10 @@ def main() -> None:
         from local import main_job  # rich and the CSV reader are nothing that a server needs
 
         sys.exit(main_job.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["chaos"]:
+        from local import chaos
+
+        sys.exit(chaos.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("serve", help="run the function app on this machine")
@@ -71,6 +75,7 @@ def main() -> None:
     command.add_argument("--data", type=Path, default=Path(".countersign"), help="data folder (default: %(default)s)")
     command.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
     commands.add_parser("run", help="the main job on a sample statement, or on your own file (run --help)")
+    commands.add_parser("chaos", help="kill -9 at random moments, and check that nothing was lost (chaos --help)")
     options = parser.parse_args()
     log.set_up()
     leave(run(Host(options.app_dir, options.data, options.port)))

@@ -27,10 +27,10 @@ STEPS = (
     "done",
 )
 LOST = "LOST"
-_RECORD = (
-    "CREATE TABLE IF NOT EXISTS chaos_published (number INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+_TABLE = "CREATE TABLE IF NOT EXISTS chaos_published (number INTEGER PRIMARY KEY, body TEXT NOT NULL)"
+_TRIGGER = (
     "CREATE TRIGGER IF NOT EXISTS chaos_records AFTER INSERT ON event"
-    " BEGIN INSERT INTO chaos_published (body) VALUES (NEW.body); END",
+    " BEGIN INSERT INTO chaos_published (body) VALUES (NEW.body); END"
 )
 
 
@@ -54,7 +54,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 def record_events(data: Path) -> None:
     """From now on every published event is kept."""
     with closing(sqlite3.connect(data / "lanes.db", timeout=10, isolation_level=None)) as connection:
-        for statement in _RECORD:
+        for statement in (_TABLE, _TRIGGER):
             connection.execute(statement)
 
 

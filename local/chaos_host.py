@@ -25,6 +25,15 @@ CALL_SECONDS = 60.0
 ROLES = "member,auditor,operator"
 
 
+_running: set[subprocess.Popen[str]] = set()
+
+
+def end_all() -> None:
+    """Nothing of ours may outlive us."""
+    for process in list(_running):
+        process.kill()
+
+
 class Victim:
     """A local host in a process of its own. `url` is empty while it is down."""
 
@@ -50,6 +59,7 @@ class Victim:
                 text=True,
                 start_new_session=True,
             )
+        _running.add(self._process)
         watchdog = threading.Timer(START_SECONDS, self._process.kill)
         watchdog.start()
         assert self._process.stdout is not None  # noqa: S101  a pipe was asked for
@@ -80,6 +90,7 @@ class Victim:
             code = process.wait()
         if process.stdout is not None:
             process.stdout.close()
+        _running.discard(process)
         return code
 
 

@@ -18,7 +18,7 @@ MERCHANTS = (
     ("CAFÉ ÅNGSTRÖM №{n}", "5812", -1),
 )
 KILL_TWICE = 0.3
-EARLY = 0.25
+EARLY = 0.4
 """The share of rounds that are killed while the upload still comes in: it is short beside the rest."""
 LONGEST_PAUSE_SECONDS = 0.06
 """Longer than the handling of one command, so that a kill may hit any step of it."""
@@ -35,7 +35,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """kill_at: after so many decisions, and `pause_seconds` more. second_kill_seconds: after the restart; 0 for none."""
+    """kill_at: after so many decisions, and `pause_seconds` more. second_kill_seconds: after the restart; 0: none."""
 
     name: str
     shape: str
@@ -57,13 +57,13 @@ def plan_of(seed: int, number: int, attempt: int, rows: int) -> Plan:
     """The plan of a round; an attempt that did not count is followed by another one with another moment."""
     name = f"{seed}-{number}-{attempt}"
     chance = Random(name)  # noqa: S311  repeatable, not secret
-    tenants = [f"chaos-{n}" for n in range(chance.choice((1, 1, 2, 4)))]
+    tenants = [f"chaos-{n}" for n in range(chance.choice((1, 4, 8)))]
     shape = SHAPES[number % len(SHAPES)]
     uploads: list[Upload] = []
     for position, tenant in enumerate(tenants):
         share = rows // len(tenants) + (position < rows % len(tenants))
         uploads += _uploads(tenant, shape, [_row(index, chance) for index in range(share)], chance)
-    last = max(1, rows // 20) if chance.random() < EARLY else max(1, rows * 9 // 10)
+    last = max(1, rows // 40) if chance.random() < EARLY else max(1, rows * 9 // 10)
     return Plan(
         name,
         shape,

@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
-from local.runtime import Runtime
+from local.runtime import Runtime, new_invocation_id
 from shared.adapters.embedded.event_topic import Delivery, EventTopic
 from shared.adapters.embedded.lanes import SqliteLanes
 from shared.contracts import instants
@@ -122,7 +121,7 @@ class EventGrid:
 
     async def _deliver(self, delivery: Delivery) -> None:
         function = self._functions[delivery.subscriber]
-        outcome = await self._runtime.event_grid(function, str(uuid4()), delivery.body)
+        outcome = await self._runtime.event_grid(function, new_invocation_id(), delivery.body)
         if outcome.ok:
             self._topic.delivered(delivery)
             return

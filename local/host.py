@@ -79,6 +79,9 @@ class Host:
         self.functions = len(runtime.functions)
         lanes = self._lanes or self._app_lanes()
         receiver = self._receiver = LaneReceiver(lanes)
+        queues = [str(function.binding["queueName"]) for function in runtime.of_kind("service_bus")]
+        if twice := {queue for queue in queues if queues.count(queue) > 1}:
+            raise ConfigurationError(f"two functions read queue {min(twice)}: each would miss the other's messages")
         self._pumps = [
             Pump(runtime=runtime, function=function, receiver=receiver, options=options.service_bus)
             for function in runtime.of_kind("service_bus")

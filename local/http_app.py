@@ -14,12 +14,11 @@ import os
 import time
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
-from uuid import uuid4
 
 from local.http_parser import Request
 from local.http_server import Response, problem
 from local.routes import Router
-from local.runtime import Function, Outcome, Runtime
+from local.runtime import Function, Outcome, Runtime, new_invocation_id
 
 logger = logging.getLogger("countersign.local.http")
 
@@ -57,7 +56,7 @@ class HttpApp:
         function = self._runtime.functions[match.name]
         outcome = await self._runtime.http(
             function,
-            str(uuid4()),
+            new_invocation_id(),
             method=request.method,
             url=f"http://{request.headers.get('host', 'localhost')}{request.target}",
             headers=request.headers,
@@ -132,7 +131,7 @@ class HttpApp:
 
     async def _notify(self, function: Function, events: list[dict[str, object]]) -> Response:
         outcomes: list[Outcome] = [
-            await self._runtime.event_grid(function, str(uuid4()), json.dumps(event)) for event in events
+            await self._runtime.event_grid(function, new_invocation_id(), json.dumps(event)) for event in events
         ]
         if all(outcome.ok for outcome in outcomes):
             return Response(202, (), b"")

@@ -12,10 +12,9 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from uuid import uuid4
 
 from local.host_json import ServiceBusOptions
-from local.runtime import Function, Runtime
+from local.runtime import Function, Runtime, new_invocation_id
 from shared.adapters.embedded.lane_queue import Holder
 from shared.adapters.embedded.lane_receiver import LaneReceiver, Received
 from shared.contracts.lanes import DEAD_LETTER_SUFFIX
@@ -126,7 +125,7 @@ class Pump:
         try:
             outcome = await self._runtime.service_bus(
                 self._function,
-                str(uuid4()),
+                new_invocation_id(),
                 received.message.body,
                 fields_of(received),
                 received.message.properties,

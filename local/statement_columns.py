@@ -12,9 +12,10 @@ from shared.errors import InvalidInputError
 
 ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     # the first name that is in the header wins, so the plainest names stand first
-    "date": ("date", "transaction date", "booked on", "booking date", "posting date", "posted date", "posted on",
-             "trans date", "txn date", "completed date", "value date", "started date", "buchungstag", "buchungsdatum",
-             "datum", "fecha", "data", "date operation", "date de l operation", "created at", "timestamp"),
+    "date": ("date", "transaction date", "booked on", "booked", "booking date", "posting date", "posted date",
+             "posted on", "trans date", "txn date", "completed date", "value date", "started date", "buchungstag",
+             "buchungsdatum", "datum", "fecha", "data", "date operation", "date de l operation", "created at",
+             "timestamp"),
     "descriptor": ("descriptor", "description", "transaction description", "merchant", "merchant name", "narrative",
                    "payee", "payee name", "supplier", "supplier name", "counterparty", "counterparty name",
                    "beneficiary", "details", "transaction details", "name", "particulars", "memo", "text",

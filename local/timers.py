@@ -13,11 +13,10 @@ import sqlite3
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from uuid import uuid4
 
 from cronsim import CronSim, CronSimError
 
-from local.runtime import Function, Runtime
+from local.runtime import Function, Runtime, new_invocation_id
 from shared.adapters.embedded.lanes import SqliteLanes
 from shared.errors import ConfigurationError, RetryableError
 
@@ -122,7 +121,7 @@ class Timers:
                 "Schedule": {"AdjustForDST": True},
             }
             timer.past_due, timer.last_at = False, self._clock()
-            outcome = await self._runtime.timer(timer.function, str(uuid4()), json.dumps(status))
+            outcome = await self._runtime.timer(timer.function, new_invocation_id(), json.dumps(status))
             if not outcome.ok:
                 logger.error("timer function %s failed: %s", timer.function.name, outcome.error)
             # Only now: a crash during the run leaves the occurrence due, and it is fired again.

@@ -49,7 +49,7 @@ async def react(delivery: Delivery, *, tenant: str, transaction_id: str) -> bool
 async def counts(delivery: Delivery, tenant: str) -> dict[str, int]:
     """How many transactions are in each review state, as far as events have been delivered."""
     partition = partition_of(tenant)
-    shards = await delivery.store.read_many(partition, [_shard_id(shard) for shard in range(COUNTER_SHARDS)])
+    shards = await delivery.store.read_many(partition, [shard_id(shard) for shard in range(COUNTER_SHARDS)])
     total: dict[str, int] = {}
     for document in shards.values():
         for state, number in document.body["by_state"].items():
@@ -57,25 +57,8 @@ async def counts(delivery: Delivery, tenant: str) -> dict[str, int]:
     return total
 
 
-async def forgetting(delivery: Delivery, bodies: list[Body], partition: str) -> list[Document]:
-    """The memory entries and counters without these transactions: what `react` noted on each is taken back."""
-    lessons = {body["facts"]["transaction_id"]: _keys_of(body) for body in bodies if body["learned"]}
-    shards = {shard_id_of(body["facts"]["transaction_id"]) for body in bodies}
-    wanted = sorted(shards | {memory_doc_id(key) for keys in lessons.values() for key in keys})
-    documents = await delivery.store.read_many(partition, wanted)
-    changed: dict[str, Document] = {}
-    for body in bodies:
-        id_ = body["facts"]["transaction_id"]
-        for document in _taught(partition, documents, lessons.get(id_, ()), body["facts"], was=body["learned"], now={}):
-            documents[document.id] = changed[document.id] = document
-        shard_id = shard_id_of(id_)
-        if body["counted"]:
-            shard = counted(partition, shard_id, documents.get(shard_id), {body["counted"]: -1})
-            documents[shard_id] = changed[shard_id] = shard
-    return list(changed.values())
-
-
-def _keys_of(body: Body) -> tuple[str, ...]:
+def keys_of(body: Body) -> tuple[str, ...]:
+    """The memory keys that a transaction teaches."""
     facts = body["facts"]
     return memory_keys(facts["descriptor"], facts["account"], facts["group"])
 
@@ -87,12 +70,12 @@ async def _writes(delivery: Delivery, stored: Document) -> list[Document]:
     if lesson == body["learned"] and not recount:
         return []
     facts = body["facts"]
-    keys = _keys_of(body) if lesson != body["learned"] else ()
+    keys = keys_of(body) if lesson != body["learned"] else ()
     shard_id = shard_id_of(facts["transaction_id"])
     documents = await delivery.store.read_many(partition, [shard_id, *(memory_doc_id(key) for key in keys)])
     noted = {**body, "learned": lesson, "counted": body["review_state"]}
     writes = [ledger.transaction_document(partition, noted, etag=stored.etag)]
-    writes += _taught(partition, documents, keys, facts, was=body["learned"], now=lesson)
+    writes += taught(partition, documents, keys, facts, was=body["learned"], now=lesson)
     if recount:
         writes.append(counted(partition, shard_id, documents.get(shard_id), _recount(body)))
     return writes
@@ -108,7 +91,7 @@ def _lesson(body: Body) -> dict[str, str]:
     return held
 
 
-def _taught(
+def taught(
     partition: str,
     documents: Mapping[str, Document],
     keys: tuple[str, ...],
@@ -118,7 +101,7 @@ def _taught(
     now: dict[str, str],
 ) -> list[Document]:
     """The memory entries after the lesson; one per key of the transaction."""
-    taught = []
+    entries = []
     about = {"descriptor": facts["descriptor"], "amount_minor": facts["amount_minor"]}
     for key in keys:
         stored = documents.get(memory_doc_id(key))
@@ -136,8 +119,8 @@ def _taught(
             entry = unlearned(entry, key=key, label=was["label"], source=_source(was), **about)
         if entry is not None:
             etag = stored.etag if stored else ""
-            taught.append(Document(partition, memory_doc_id(key), "memory", entry, etag=etag))
-    return taught
+            entries.append(Document(partition, memory_doc_id(key), "memory", entry, etag=etag))
+    return entries
 
 
 def _source(lesson: dict[str, str]) -> Any:
@@ -159,8 +142,9 @@ def _recount(body: Body) -> dict[str, int]:
 
 def shard_id_of(key: str) -> str:
     """The shard that counts what is named by `key`."""
-    return _shard_id(blake2b(key.encode(), digest_size=1).digest()[0] % COUNTER_SHARDS)
+    return shard_id(blake2b(key.encode(), digest_size=1).digest()[0] % COUNTER_SHARDS)
 
 
-def _shard_id(shard: int) -> str:
+def shard_id(shard: int) -> str:
+    """The id of one of the `COUNTER_SHARDS`."""
     return f"counter:decisions-{shard}"

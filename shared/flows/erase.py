@@ -1,16 +1,17 @@
 """An operator has a person's data erased: of an account, of some transactions, or of the whole tenant.
 
 Erased: the facts, decision and note of each transaction; rationale, evidence and summaries in runs; the payloads and
-salts of audit records about them; unsent commands and events; parked messages; charges, amounts, habits and lessons
-that came from them; findings about them; the account in the profile. For the whole tenant also everything else: the
-profile, uploads, statistics, memory, counters, and every kind that is added later without a rule of its own.
+salts of audit records about them; parked messages; charges, amounts, habits and lessons that came from them; findings
+about them; the account in the profile. For the whole tenant also the profile, uploads, statistics, memory, counters,
+and every kind that is added later without a rule of its own.
 
 Kept, and nothing else: each transaction's id with the time of its erasure (so that it is not taken in again) and the
 id of its run; each run's ids, types, states, codes and times (so that a message still on its way finds it done); each
 audit record's sequence, hashes, time, kind, actor and ids, with the chain's head and its checkpoints (so that the chain
 still verifies and shows `erased`); receipts (30 days: what the caller of a review was told, without amount or text);
-for a part of a tenant the list of ids that an upload refused, and what imported history taught about a merchant's
-name; who the tenant's members are; and the record of this erasure: who, what kind of scope, its digest, the counts.
+who the tenant's members are; and the record of this erasure: who, what kind of scope, its digest, the counts. For a
+part of a tenant also: the list of ids that an upload accepted or refused, what was learned under a merchant's name
+from others, and the profile's own history on the record.
 
 Not reached: messages that were parked as unreadable, because nobody can tell whose they are; a batch of an outside
 pipeline that is on its way while this runs, which arrives afterwards as new data; copies outside (events already sent).
@@ -34,15 +35,15 @@ from shared.contracts.kinds import KINDS, SYSTEM_PARTITION
 from shared.delivery.handling import Delivery
 from shared.delivery.one_commit import commit
 from shared.errors import ConflictError, IdempotencyMismatchError, InvalidInputError, NotFoundError, TerminalError
-from shared.flows.decision_changed import forgetting
 from shared.flows.erasure_rules import Look, Rule, Scope, rules_for, run_stub
+from shared.flows.erasure_statistics import Changes, without_account, without_transactions
 from shared.ledger import transactions as ledger
 from shared.ports.document_store import Body, Document
 
 PAGE = 50
 AT_ONCE = 40
-AT_ONCE_WITH_STATISTICS = 8
-"""Documents changed by one commit: a transaction takes up to nine others with it (memory, category, counter)."""
+TRANSACTIONS_AT_ONCE = 8
+"""Documents changed by one commit: a transaction takes up to ten others with it (merchant, memory, categories ...)."""
 SECONDS = 20.0
 """How long one call works before it answers with what is done so far."""
 TRIES = 8
@@ -139,7 +140,7 @@ async def _step(delivery: Delivery, state: Document) -> Document:
     page = await delivery.store.query(state.partition, kind, limit=PAGE, cursor=state.body["cursor"])
     look = await _look(delivery, state, scope, rule, page.documents)
     changed = [(old, new) for old in page.documents if (new := rule.left(old, look)) is not old]
-    size = AT_ONCE_WITH_STATISTICS if kind == "transaction" and not scope.whole else AT_ONCE
+    size = TRANSACTIONS_AT_ONCE if kind == "transaction" else AT_ONCE
     for few in batched(changed, size, strict=False):
         state = await _commit(delivery, state, kind, few, look)
     phase = state.body["phase"] + (not page.cursor)
@@ -166,17 +167,14 @@ async def _commit(
     delivery: Delivery, state: Document, kind: str, few: Sequence[tuple[Document, Document | None]], look: Look
 ) -> Document:
     """One commit: what is left of a few documents, what hangs on them, and the progress."""
-    writes = {new.id: new for _, new in few if new is not None}
-    deletes = [old for old, new in few if new is None]
-    for document in await _hanging_on(delivery, kind, [old for old, _ in few], look):
-        writes.setdefault(document.id, document)
+    writes, deletes = await _hanging_on(delivery, kind, [old for old, _ in few], look)
+    writes += [new for _, new in few if new is not None]
+    deletes += [old for old, new in few if new is None]
     counts = {**state.body["counts"]}
     counts[kind] = counts.get(kind, 0) + len(few)
     body = {**state.body, "counts": counts}
     try:
-        etags = await delivery.store.commit(
-            state.partition, [*writes.values(), state._replace(body=body)], deletes=deletes
-        )
+        etags = await delivery.store.commit(state.partition, [*writes, state._replace(body=body)], deletes=deletes)
     except TerminalError as failed:
         if failed.code != "commit_too_large" or len(few) == 1:
             raise
@@ -186,50 +184,27 @@ async def _commit(
     return state._replace(body=body, etag=etags[state.id])
 
 
-async def _hanging_on(delivery: Delivery, kind: str, documents: Sequence[Document], look: Look) -> list[Document]:
-    """What must change in the same commit: statistics of a transaction, the run of an audit record or parked command.
-    For the whole tenant each of these kinds has its own turn."""
-    if look.scope.whole:
-        return []
-    partition = documents[0].partition
+async def _hanging_on(delivery: Delivery, kind: str, documents: Sequence[Document], look: Look) -> Changes:
+    """What must change in the same commit: the statistics of transactions, the runs of audit records and of parked
+    commands (for the whole tenant runs have their own turn)."""
     if kind == "transaction":
-        bodies = [document.body for document in documents]
-        return [*await forgetting(delivery, bodies, partition), *await _without_amounts(delivery, bodies, partition)]
-    runs = {
-        "audit": lambda body: body["ids"].get("run", ""),
-        "parked": lambda body: body["run_id"],
-    }.get(kind)
-    if runs is None:
-        return []
-    ids = sorted({f"run:{run_id}" for document in documents if (run_id := runs(document.body))})
-    stored = await delivery.store.read_many(partition, ids) if ids else {}
+        return await without_transactions(delivery, documents, look.scope)
+    if look.scope.whole or kind not in ("audit", "parked"):
+        return [], []
+    named = (one.body["ids"].get("run", "") if kind == "audit" else one.body["run_id"] for one in documents)
+    ids = sorted({f"run:{run_id}" for run_id in named if run_id})
+    stored = await delivery.store.read_many(documents[0].partition, ids) if ids else {}
     stubs = [(run, run_stub(run, at=look.at)) for run in stored.values()]
-    return [stub for run, stub in stubs if stub is not run]
-
-
-async def _without_amounts(delivery: Delivery, bodies: Sequence[Body], partition: str) -> list[Document]:
-    """The categories' recent amounts without those of these transactions."""
-    of = {
-        body["facts"]["transaction_id"]: ledger.category_doc_id(body["category"], body["facts"]["currency"])
-        for body in bodies
-        if body["category"]
-    }
-    stored = await delivery.store.read_many(partition, sorted(set(of.values()))) if of else {}
-    for body in bodies:
-        document = stored.get(of.get(body["facts"]["transaction_id"], ""))
-        amount = abs(body["facts"]["amount_minor"])
-        if document is not None and amount in document.body["amounts"]:
-            amounts = list(document.body["amounts"])
-            amounts.remove(amount)
-            stored[document.id] = document._replace(body={**document.body, "amounts": amounts})
-    return list(stored.values())
+    return [stub for run, stub in stubs if stub is not run], []
 
 
 async def _finish(delivery: Delivery, state: Document) -> Document:
-    """The scope itself is forgotten, and the record says what was done."""
+    """What stands under fixed ids goes, the scope itself is forgotten, and the record says what was done."""
     body = {**state.body, "state": "done", "scope": {}, "completed_at": text(delivery.now())}
     payload = {name: body[name] for name in ("scope_kind", "scope_digest", "counts")}
     head = await delivery.store.read(state.partition, HEAD_ID)
     entry = _entry(body, "erasure_completed", payload)
-    etags = await commit(delivery, state.partition, [state._replace(body=body)], [entry], head=head)
+    writes, deletes = await without_account(delivery, state.partition, _scope_of(state.body))
+    writes.append(state._replace(body=body))
+    etags = await commit(delivery, state.partition, writes, [entry], head=head, deletes=deletes)
     return state._replace(body=body, etag=etags[state.id])

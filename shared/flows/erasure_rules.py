@@ -8,13 +8,12 @@ A kind without a rule and not listed as kept is caught by a test: whoever adds a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
 from shared.audit.record import erased as erased_record
-from shared.ledger.memory import memory_keys
 from shared.ledger.transactions import tombstone
 from shared.ports.document_store import Body, Document
 from shared.runs.life_cycle import Run, is_terminal
@@ -110,20 +109,6 @@ def run_stub(document: Document, *, at: str) -> Document:
     return document._replace(body=stub, keys={**document.keys, "state": stub["status"]})
 
 
-def _outbox(document: Document, look: Look) -> Document | None:
-    """Without single commands about the scope (their runs are cancelled) and events about it."""
-    body = document.body
-    commands = [one for one in body["commands"] if not look.scope.covers(one["payload"].get("transaction") or {})]
-    events = [one for one in body["events"] if one["data"].get("transaction_id") not in look.gone]
-    if (len(commands), len(events)) == (len(body["commands"]), len(body["events"])):
-        return document
-    return document._replace(body={**body, "commands": commands, "events": events}) if commands or events else None
-
-
-def _outbox_ids(body: Body) -> set[str]:
-    return {str(one["data"]["transaction_id"]) for one in body["events"] if "transaction_id" in one["data"]}
-
-
 def _parked(document: Document, look: Look) -> Document:
     """The parked message without the scope's transactions; one that speaks of nothing else is discarded."""
     try:
@@ -145,41 +130,12 @@ def _parked(document: Document, look: Look) -> Document:
     return document._replace(body=body, keys={"state": state})
 
 
-def _merchant(document: Document, look: Look) -> Document | None:
-    body = document.body
-    taken = [one for one in body["charges"] if look.scope.covers(one)]
-    if not taken:
-        return document
-    charges = [one for one in body["charges"] if one not in taken]
-    amounts = list(body["amounts"])
-    for one in taken:
-        if abs(one["amount_minor"]) in amounts:
-            amounts.remove(abs(one["amount_minor"]))
-    return document._replace(body={**body, "charges": charges, "amounts": amounts}) if charges else None
-
-
-def _memory(document: Document, look: Look) -> Document | None:
-    """What is known of the account's own habits goes; what it taught others was taken back with each transaction."""
-    if not look.scope.account:
-        return document
-    who = memory_keys("merchant", look.scope.account)[-1].partition("|")[2]
-    kind, _, rest = document.id.removeprefix("memory:").partition("|")
-    return None if kind in ("a", "am") and rest.partition("|")[0] == who else document
-
-
 def _finding(document: Document, look: Look) -> Document | None:
     if document.body["subject"] in look.gone:
         return None
     if _words(document.body) & look.gone:
         return document._replace(body={**document.body, "summary": f"part of this was {ERASED_TEXT}"})
     return document
-
-
-def _profile(document: Document, look: Look) -> Document:
-    accounts = [one for one in document.body["accounts"] if one != look.scope.account]
-    if accounts == document.body["accounts"]:
-        return document
-    return document._replace(body={**document.body, "accounts": accounts})
 
 
 _TRANSACTION = Rule(_transaction)
@@ -190,22 +146,21 @@ IN_PART: Mapping[str, Rule] = {
     "transaction": _TRANSACTION,  # first: the others ask which transactions are gone
     "audit": _AUDIT,
     "run": _RUN,
-    "outbox": Rule(_outbox, _outbox_ids),
     "parked": Rule(_parked),
-    "merchant": Rule(_merchant),
-    "memory": Rule(_memory),
     "finding": Rule(_finding, _words),
-    "profile": Rule(_profile),
 }
-KEPT_IN_PART = frozenset({"ingestion", "category", "counter"})
-"""They name at most ids; amounts and counts of erased transactions are taken out together with each transaction."""
+WITH_TRANSACTIONS = frozenset({"merchant", "category", "memory", "counter", "profile"})
+"""Statistics: found by id from each transaction, or under one fixed id; see `erasure_statistics`."""
+KEPT_IN_PART = frozenset({"ingestion"})
+"""It names at most ids."""
 ALTERED_IN_WHOLE: Mapping[str, Rule] = {"transaction": _TRANSACTION, "audit": _AUDIT, "run": _RUN}
-KEPT_ALWAYS = frozenset({"audit_head", "receipt", "erasure", "membership", "tenant"})
+KEPT_ALWAYS = frozenset({"audit_head", "receipt", "erasure", "membership", "tenant", "outbox"})
+"""An outbox document is emptied when it is sent, and what it sends finds its run cancelled."""
 
 
-def rules_for(scope: Scope, kinds: Mapping[str, Any]) -> dict[str, Rule]:
-    """The rule of each kind that must be looked at, in order."""
+def rules_for(scope: Scope, kinds: Iterable[str]) -> dict[str, Rule]:
+    """The rule of each kind that is gone through page by page, in order. Such kinds have a `sort`."""
     if not scope.whole:
         return dict(IN_PART)
-    others = {kind: Rule(deleted) for kind in kinds if kind not in KEPT_ALWAYS and kind not in ALTERED_IN_WHOLE}
-    return {**ALTERED_IN_WHOLE, **others}
+    spared = KEPT_ALWAYS | WITH_TRANSACTIONS | set(ALTERED_IN_WHOLE)
+    return {**ALTERED_IN_WHOLE, **{kind: Rule(deleted) for kind in kinds if kind not in spared}}

@@ -38,13 +38,12 @@ async def page(
     key: tuple[str, str] | None = None,
     descending: bool = True,
 ) -> dict[str, Any]:
-    """One page, newest first: {"items", "cursor"}; `cursor` is "" at the end. A page may hold fewer than `limit`."""
+    """One page, newest first: {"items", "cursor"}; `cursor` is "" at the end."""
     wanted = key if key and key[1] else None
     found = await delivery.store.query(
         partition_of(tenant), kind, key=wanted, descending=descending, limit=limit, cursor=cursor
     )
-    items = [view(document) for document in found.documents if document.body.get("review_state") != ERASED]
-    return {"items": items, "cursor": found.cursor}
+    return {"items": [view(document) for document in found.documents], "cursor": found.cursor}
 
 
 def transaction(document: Document) -> dict[str, Any]:

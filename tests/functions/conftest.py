@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +40,9 @@ def functions() -> dict[str, Any]:
 
 def http_names() -> list[str]:
     return sorted(
-        name for name, function in functions().items() if function.get_trigger().get_dict_repr()["type"] == "httpTrigger"
+        name
+        for name, function in functions().items()
+        if function.get_trigger().get_dict_repr()["type"] == "httpTrigger"
     )
 
 
@@ -71,7 +73,12 @@ class App:
             sent["Content-Type"] = "application/json"
         sent |= headers or {}
         request = func.HttpRequest(
-            method, f"http://localhost/api/{trigger['route']}", headers=sent, params=params, route_params=route, body=raw
+            method,
+            f"http://localhost/api/{trigger['route']}",
+            headers=sent,
+            params=params,
+            route_params=route,
+            body=raw,
         )
         reply = await function.get_user_function()(request)
         content = reply.get_body()
@@ -109,11 +116,8 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     caller.forget()
 
 
-Restart = Callable[[], Awaitable[None]]
-
-
 @pytest.fixture
-def settings(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def settings(app: App, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Changes settings for the rest of the test; to be used before the first call."""
     del app
 
@@ -121,4 +125,4 @@ def settings(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...
         for name, value in values.items():
             monkeypatch.setenv(name, value)
 
-    yield change
+    return change

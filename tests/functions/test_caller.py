@@ -69,17 +69,21 @@ async def test_easyauth_reads_remapped_claims(app: App, settings: Settings):
     microsoft = "http://schemas.microsoft.com/identity/claims/"
     caller = await who(
         easyauth(
-            (microsoft + "objectidentifier", "oid-1"), (microsoft + "tenantid", "tid-1"), ("name", "Alice"), ("scp", "x"),
+            (microsoft + "objectidentifier", "oid-1"), (microsoft + "tenantid", "tid-1"), ("name", "Alice"),
             ("tenants", "home"), ("http://schemas.microsoft.com/ws/2008/06/identity/claims/role", "Reviewer"),
             role_type="http://schemas.microsoft.com/ws/2008/06/identity/claims/role",
         )
     )  # fmt: skip
     assert (caller.principal, caller.name, caller.roles) == ("tid-1:oid-1", "Alice", {"member", "reviewer"})
-    google = await who(easyauth(("sub", "108"), ("tenants", '{"home": ["auditor"], "desk": "member"}')) | {"X-Tenant": "home"})
+    google = await who(
+        easyauth(("sub", "108"), ("tenants", '{"home": ["auditor"], "desk": "member"}')) | {"X-Tenant": "home"}
+    )
     assert (google.principal, google.roles, google.tenants) == ("aad:108", {"auditor"}, ("desk", "home"))
 
 
-@pytest.mark.parametrize("header", ["", "%", "e30=", "W10=", "bnVsbA==", base64.b64encode(b'{"claims":[1]}').decode(), "A" * 40_000])
+@pytest.mark.parametrize(
+    "header", ["", "%", "e30=", "W10=", "bnVsbA==", base64.b64encode(b'{"claims":[1]}').decode(), "A" * 40_000]
+)
 async def test_easyauth_refuses_what_is_not_its_header(app: App, settings: Settings, header: str):
     settings(AUTH_MODE="easyauth")
     with pytest.raises(UnauthenticatedError):
@@ -109,7 +113,9 @@ async def test_the_dev_header_counts_in_no_other_mode(app: App, settings: Settin
         {"sub": "abc@clients", "gty": "client-credentials"},
     ],
 )
-async def test_a_program_may_submit_and_read_but_not_sign_or_operate(app: App, settings: Settings, claims: dict[str, str]):
+async def test_a_program_may_submit_and_read_but_not_sign_or_operate(
+    app: App, settings: Settings, claims: dict[str, str]
+):
     settings(AUTH_MODE="easyauth")
     told = [*claims.items(), ("tenants", "home"), *(("roles", role) for role in ("reviewer", "operator", "auditor"))]
     assert (await who(easyauth(*told))).roles == {"member", "auditor"}
@@ -137,7 +143,9 @@ async def test_long_or_unprintable_principals_become_digests(app: App, settings:
         assert len(caller.principal) == 71
 
 
-async def test_first_operators_begin_and_memberships_go_on(app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch):
+async def test_first_operators_begin_and_memberships_go_on(
+    app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
     settings(AUTH_MODE="easyauth", TENANT_CLAIM="", FIRST_OPERATORS="aad:root=home, aad:root=desk")
     root = easyauth(("sub", "root"), ("tenants", "elsewhere")) | {"X-Tenant": "home"}
     alice = easyauth(("sub", "alice"), ("tenants", "home"), ("roles", "operator"))
@@ -156,14 +164,16 @@ async def test_first_operators_begin_and_memberships_go_on(app: App, settings: S
     assert (await app.call("list_members", as_=root)).body["items"] == []
 
 
-async def test_memberships_are_remembered_for_a_minute_at_most(app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch):
+async def test_memberships_are_remembered_for_a_minute_at_most(
+    app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
     settings(AUTH_MODE="easyauth", TENANT_CLAIM="", FIRST_OPERATORS="aad:root=home")
     root, alice = easyauth(("sub", "root")), easyauth(("sub", "alice"))
     await app.call("put_member", {"principal": "aad:alice", "roles": ["member"]}, as_=root)
     assert (await who(alice)).roles == {"member"}
     now = 10.0**9
     monkeypatch.setattr("functions.caller.time.monotonic", lambda: now)
-    monkeypatch.setattr("functions.http_tenant.forget", lambda principal: None)  # another instance takes the role back
+    monkeypatch.setattr("functions.http_tenant.forget", lambda _: None)  # another instance takes the role back
     await who(alice)
     await app.call("put_member", {"principal": "aad:alice", "roles": []}, as_=root)
     assert (await who(alice)).roles == {"member"}

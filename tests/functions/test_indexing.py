@@ -57,7 +57,8 @@ def test_importing_the_app_pulls_in_nothing_heavy(index: dict[str, Any]):
 
 
 @pytest.mark.parametrize(
-    "environment", [{"AUTH_MODE": "nonsense"}, {"WEBSITE_SITE_NAME": "x"}, {"OUTSIDE_PRODUCERS": "{"}, {"FIRST_OPERATORS": "="}]
+    "environment",
+    [{"AUTH_MODE": "nonsense"}, {"WEBSITE_SITE_NAME": "x"}, {"OUTSIDE_PRODUCERS": "{"}, {"FIRST_OPERATORS": "="}],
 )
 def test_a_wrong_setting_hides_no_function(index: dict[str, Any], environment: dict[str, str]):
     assert indexed(**environment)["bindings"] == index["bindings"]

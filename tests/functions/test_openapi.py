@@ -56,7 +56,9 @@ async def test_it_is_served_beside_the_version_and_at_the_root(app: App):
 
 def test_the_event_is_what_its_schema_says():
     body = unclassified("home", facts(), at="2026-03-01T12:00:00.000000Z", ingestion_id="i", run_id="r").body
-    event = decision_changed("home", body, at="2026-03-01T12:00:00.000000Z", run_id="r", correlation_id="c", traceparent="")
+    event = decision_changed(
+        "home", body, at="2026-03-01T12:00:00.000000Z", run_id="r", correlation_id="c", traceparent=""
+    )
     told = TransactionDecisionChanged.model_validate(event)
     assert (told.type, set(event["data"])) == (DECISION_CHANGED, set(type(told.data).model_fields))
     schema = openapi.schemas()["transaction-decision-changed.json"]

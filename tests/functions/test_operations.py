@@ -40,7 +40,9 @@ async def raise_finding(finding_id: str = "f-1") -> None:
     at = text(bootstrap.delivery().now())
     body = {"kind": "outlier_amount", "subject": "t-1", "severity": "Warning", "summary": "odd", "state": "open",
             "raised_at": at, "run_id": "r-1"}  # fmt: skip
-    document = Document("home", f"finding:{finding_id}", "finding", body, sort=at, keys={"state": "open", "subject": "t-1"})
+    document = Document(
+        "home", f"finding:{finding_id}", "finding", body, sort=at, keys={"state": "open", "subject": "t-1"}
+    )
     await bootstrap.delivery().store.commit("home", [document])
 
 
@@ -60,7 +62,9 @@ async def test_a_parked_command_is_seen_and_replayed_once(app: App):
 
 
 async def test_what_is_unreadable_is_in_the_system_tenant(app: App):
-    await park_unreadable(bootstrap.delivery(), Incoming("runtime-ingestion-completed", b"\xff", "m-1"), Park("bad", "x"))
+    await park_unreadable(
+        bootstrap.delivery(), Incoming("runtime-ingestion-completed", b"\xff", "m-1"), Park("bad", "x")
+    )
     assert (await app.call("list_parked")).body["items"] == []
     system = dev(tenants="system")
     (found,) = (await app.call("list_parked", as_=system)).body["items"]
@@ -86,7 +90,12 @@ async def test_a_finding_is_closed_once_with_a_note_on_the_record(app: App):
     assert (await app.call("close_finding", {"note": "x"}, as_=dev(tenants="desk"), id="f-1")).status == 404
 
 
-PROFILE = {"chart": ["rent", "Essen & Trinken"], "base_currency": "CHF", "time_zone": "Europe/Zurich", "accounts": ["a-1"]}
+PROFILE = {
+    "chart": ["rent", "Essen & Trinken"],
+    "base_currency": "CHF",
+    "time_zone": "Europe/Zurich",
+    "accounts": ["a-1"],
+}
 
 
 async def test_a_profile_is_changed_only_as_it_was_seen(app: App):
@@ -115,8 +124,8 @@ async def test_a_profile_is_changed_only_as_it_was_seen(app: App):
 
 @pytest.mark.parametrize(
     "spoilt",
-    [{"base_currency": "XXX"}, {"time_zone": "Mars/Base"}, {"time_zone": "../etc"}, {"chart": ["a", "a"]}, {"chart": [" a"]},
-     {"chart": ["a"] * 301}, {"chart": ["x" * 121]}, {"accounts": ["a b"]}],
+    [{"base_currency": "XXX"}, {"time_zone": "Mars/Base"}, {"time_zone": "../etc"}, {"chart": ["a", "a"]},
+     {"chart": [" a"]}, {"chart": ["a"] * 301}, {"chart": ["x" * 121]}, {"accounts": ["a b"]}],
 )  # fmt: skip
 async def test_a_profile_that_makes_no_sense_is_refused(app: App, spoilt: dict[str, Any]):
     reply = await app.call("put_profile", PROFILE | spoilt)
@@ -139,7 +148,11 @@ async def test_the_chain_is_read_exported_and_verified_in_pages(app: App):
     assert ([one["sequence"] for one in page.body["items"]], page.body["next_after"]) == ([2, 3, 4], 4)
     answers.AuditPage.model_validate(page.body)
     export = await app.call("export_audit", params={"after": "4"})
-    assert (export.kind, export.body.count(b"\n"), "x-next-after" in export.headers) == ("application/x-ndjson", 1, False)
+    assert (export.kind, export.body.count(b"\n"), "x-next-after" in export.headers) == (
+        "application/x-ndjson",
+        1,
+        False,
+    )
     whole = await app.call("verify_audit", {})
     assert (whole.body["ok"], whole.body["verified_to"], whole.body["next_from"]) == (True, 5, 0)
     answers.Verification.model_validate(whole.body)
@@ -213,7 +226,9 @@ async def test_a_store_that_is_down_is_503_with_a_time_to_come_back(app: App, mo
     assert (reply.status, reply.headers["retry-after"]) == (503, "5")
 
 
-async def test_an_unexpected_error_tells_nothing(app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+async def test_an_unexpected_error_tells_nothing(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     async def bug(*_: Any, **__: Any) -> None:
         raise KeyError("a secret")
 

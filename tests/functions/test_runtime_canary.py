@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
-    import asyncio, json, sys
-    from pathlib import Path
-    from local.runtime import Runtime
+import asyncio, json, sys
+from pathlib import Path
+from local.runtime import Runtime
 
-    APP = '''
+APP = '''
 import asyncio
 import azure.functions as func
 
@@ -62,41 +61,41 @@ async def slow(t: func.TimerRequest) -> None:
     await asyncio.sleep(60)
 '''
 
-    async def main():
-        folder = Path(sys.argv[1])
-        (folder / "function_app.py").write_text(APP)
-        runtime = await Runtime.start(folder, timeout_seconds=0.2)
-        f = runtime.functions
-        http = await runtime.http(f["asked"], "inv-1", method="POST", url="http://h/a/1", route={"id": "1"},
-            query={"q": "2"}, headers={"x-y": "3", "traceparent": "00-aa-bb-01"}, body=b'{"k": 4}')
-        fields = {"MessageId": "id", "SessionId": "s", "DeliveryCount": 1, "SequenceNumber": 7, "Subject": "S",
-            "Label": "S", "EnqueuedTimeUtc": "2026-01-01T00:00:00+00:00"}
-        plain = await runtime.http(f["text"], "i", method="GET", url="u", route={}, query={}, headers={}, body=b"")
-        outcomes = {
-            "received": await runtime.service_bus(f["received"], "i", bytes([0, 255]), fields, '{"a": "b"}'),
-            "heard": await runtime.event_grid(
-                f["heard"], "i", '{"specversion": "1.0", "id": "e", "source": "s", "type": "t", "data": {"x": 1}}'),
-            "timed": await runtime.timer(f["timed"], "i", '{"IsPastDue": true}'),
-            "slow": await runtime.timer(f["slow"], "i", "{}"),
-        }
-        reply, text = runtime.reply_of(http), runtime.reply_of(plain)
-        runtime.stop()
-        print(json.dumps({
-            "kinds": {name: function.kind for name, function in f.items()},
-            "queue": f["received"].binding["queueName"],
-            "reply": [reply.status, reply.headers, reply.body.decode()],
-            "text": [text.status, text.body.decode()],
-            "failed": {name: outcome.error for name, outcome in outcomes.items() if not outcome.ok},
-        }))
+async def main():
+    folder = Path(sys.argv[1])
+    (folder / "function_app.py").write_text(APP)
+    runtime = await Runtime.start(folder, timeout_seconds=0.2)
+    f = runtime.functions
+    http = await runtime.http(f["asked"], "inv-1", method="POST", url="http://h/a/1", route={"id": "1"},
+        query={"q": "2"}, headers={"x-y": "3", "traceparent": "00-aa-bb-01"}, body=b'{"k": 4}')
+    fields = {"MessageId": "id", "SessionId": "s", "DeliveryCount": 1, "SequenceNumber": 7, "Subject": "S",
+        "Label": "S", "EnqueuedTimeUtc": "2026-01-01T00:00:00+00:00"}
+    plain = await runtime.http(f["text"], "i", method="GET", url="u", route={}, query={}, headers={}, body=b"")
+    outcomes = {
+        "received": await runtime.service_bus(f["received"], "i", bytes([0, 255]), fields, '{"a": "b"}'),
+        "heard": await runtime.event_grid(
+            f["heard"], "i", '{"specversion": "1.0", "id": "e", "source": "s", "type": "t", "data": {"x": 1}}'),
+        "timed": await runtime.timer(f["timed"], "i", '{"IsPastDue": true}'),
+        "slow": await runtime.timer(f["slow"], "i", "{}"),
+    }
+    reply, text = runtime.reply_of(http), runtime.reply_of(plain)
+    runtime.stop()
+    print(json.dumps({
+        "kinds": {name: function.kind for name, function in f.items()},
+        "queue": f["received"].binding["queueName"],
+        "reply": [reply.status, reply.headers, reply.body.decode()],
+        "text": [text.status, text.body.decode()],
+        "failed": {name: outcome.error for name, outcome in outcomes.items() if not outcome.ok},
+    }))
 
-    asyncio.run(main())
+asyncio.run(main())
 """
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path_factory.mktemp("app"))],
+        [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("app"))],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -63,7 +63,13 @@ async def test_one_bad_row_refuses_all_and_is_named_by_its_line(app: App):
 
 @pytest.mark.parametrize(
     ("currency", "amount", "minor"),
-    [("JPY", "1200", 1200), ("JPY", "1200.00", 1200), ("KWD", "-1.234", -1234), ("CLF", "0.0001", 1), ("EUR", "+5", 500)],
+    [
+        ("JPY", "1200", 1200),
+        ("JPY", "1200.00", 1200),
+        ("KWD", "-1.234", -1234),
+        ("CLF", "0.0001", 1),
+        ("EUR", "+5", 500),
+    ],
 )
 async def test_decimals_follow_iso_4217(app: App, currency: str, amount: str, minor: int):
     assert (await upload_csv(app, f"{HEADER}\nt-1,acc,2026-02-27,{amount},{currency},Shop\n")).status == 202
@@ -147,7 +153,8 @@ async def test_a_reviewers_key_for_another_review_is_refused(app: App):
 async def test_another_tenants_transaction_looks_like_a_missing_one(app: App):
     await app.submit("t-1")
     other, missing = [
-        await app.call("get_transaction", as_=dev(tenants=tenant), id=id_) for tenant, id_ in (("desk", "t-1"), ("desk", "t-9"))
+        await app.call("get_transaction", as_=dev(tenants=tenant), id=id_)
+        for tenant, id_ in (("desk", "t-1"), ("desk", "t-9"))
     ]
     assert (other.status, missing.status) == (404, 404)
     assert other.body["detail"].replace("t-1", "t-9") == missing.body["detail"]

@@ -28,10 +28,11 @@ class Served:
         self.folder = folder
         self.seen_file = folder / "seen.jsonl"
         folder.mkdir(exist_ok=True)
+        stderr = (folder / "stderr").open("w")
         self.process = subprocess.Popen(
             [sys.executable, str(APP / "serve.py"), str(folder / "data"), str(port)],
             stdout=subprocess.PIPE,
-            stderr=(folder / "stderr").open("w"),
+            stderr=stderr,
             text=True,
             env={
                 **os.environ,
@@ -41,6 +42,7 @@ class Served:
                 **environment,
             },
         )
+        stderr.close()
         line = self.process.stdout.readline()
         assert line, (folder / "stderr").read_text()
         self.port = int(json.loads(line)["url"].rpartition(":")[2])
@@ -267,9 +269,38 @@ def test_a_busy_port_is_named(tmp_path: Path):
 def failing_app(folder: Path, source: str, *arguments: str, host_json: str = '{"version": "2.0"}') -> str:
     app = folder / "app"
     app.mkdir()
-    (app / "function_app.py").write_text(source or "import azure.functions as func\n\napp = func.FunctionApp()\n")
+    (app / "function_app.py").write_text(source or EMPTY)
     (app / "host.json").write_text(host_json)
     return failing("--app-dir", str(app), "--data", str(folder / "data"), *(arguments or ("--port", "0")))
+
+
+EMPTY = """import azure.functions as func
+
+app = func.FunctionApp()
+
+
+@app.route(route="ok")
+def ok(req: func.HttpRequest) -> func.HttpResponse: ...
+
+
+"""
+BAD_TIMER = """@app.timer_trigger(arg_name="t", schedule="* * * *")
+async def bad(t: func.TimerRequest) -> None: ...
+"""
+BAD_PARAMETER = """@app.route(route="x")
+async def bad(req: func.HttpRequest, more: int) -> func.HttpResponse: ...
+"""
+UNSET = """@app.service_bus_queue_trigger(arg_name="m", queue_name="%UNSET%", connection="B")
+async def bad(m: func.ServiceBusMessage) -> None: ...
+"""
+TWICE = """@app.service_bus_queue_trigger(arg_name="m", queue_name="same", connection="B")
+async def one(m: func.ServiceBusMessage) -> None: ...
+
+
+@app.service_bus_queue_trigger(arg_name="m", queue_name="same", connection="B")
+async def two(m: func.ServiceBusMessage) -> None: ...
+"""
+UNLISTED = UNSET.replace("%UNSET%", "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -279,23 +310,13 @@ def failing_app(folder: Path, source: str, *arguments: str, host_json: str = '{"
         ("x = (\n", "SyntaxError"),
         ("raise RuntimeError('while importing')\n", "while importing"),
         ("x = 1\n", "Could not find top level function app"),
-        (
-            "import azure.functions as func\napp = func.FunctionApp()\n\n"
-            "@app.timer_trigger(arg_name='t', schedule='* * * *')\nasync def bad(t: func.TimerRequest) -> None: ...\n",
-            "bad",
-        ),
-        (
-            "import azure.functions as func\napp = func.FunctionApp()\n\n"
-            "@app.route(route='x')\nasync def bad(req: func.HttpRequest, more: int) -> func.HttpResponse: ...\n",
-            "bad",
-        ),
-        (
-            "import azure.functions as func\napp = func.FunctionApp()\n\n"
-            "@app.service_bus_queue_trigger(arg_name='m', queue_name='%UNSET%', connection='B')\n"
-            "async def bad(m: func.ServiceBusMessage) -> None: ...\n",
-            "UNSET",
-        ),
+        (EMPTY + BAD_TIMER, "bad"),
+        (EMPTY + BAD_PARAMETER, "bad"),
+        (EMPTY + UNSET, "UNSET"),
+        (EMPTY + UNLISTED, "nowhere"),
+        (EMPTY + TWICE, "same"),
     ],
+    ids=["import", "syntax", "raise", "no-app", "timer", "parameter", "setting", "queue", "twice"],
 )
 def test_an_app_that_cannot_be_indexed_ends_with_one_clear_line(tmp_path: Path, source: str, named: str):
     assert named in failing_app(tmp_path, source)

@@ -31,7 +31,7 @@ class AppHost(Host):
         function_app.SENDER["bus"] = SqliteCommandBus(self._lanes)
         function_app.SENDER["events"] = SqliteEventPublisher(self._lanes)
 
-    async def stop(self, *, grace_seconds: float = 3.0) -> None:
+    async def stop(self, *, grace_seconds: float = 1.0) -> None:
         await super().stop(grace_seconds=grace_seconds)
         if grace_seconds:
             await self._lanes.close()

@@ -7,6 +7,7 @@ none. At most `WINDOW` events are looked at ahead and few bodies are kept, so a 
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import sqlite3
 from collections import deque
@@ -50,10 +51,12 @@ class EventTopic:
         self._read_through = 0
         self._more = True
         self._data_version = -1
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def load(self) -> None:
         """Find what the file holds, and hear of what is published from now on."""
         self._read_on()
+        self._loop = asyncio.get_running_loop()
         self._lanes.on_publish(self._published)
 
     def take(self, now: float) -> Delivery | None:
@@ -105,6 +108,8 @@ class EventTopic:
         self._reader.close()
 
     def _published(self, events: Sequence[tuple[int, str]]) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            return  # published from a thread's own loop: the next tick reads it from the file
         now = self._lanes.clock()
         if events and events[0][0] == self._read_through + 1 and len(self._ready) < WINDOW:
             for sequence, body in events:

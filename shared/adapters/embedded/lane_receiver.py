@@ -68,11 +68,13 @@ class LaneReceiver:
         self._counted: list[int] = []
         self._burials: set[asyncio.Task[None]] = set()
         self._flush_due = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def load(self) -> None:
         """Find what the file holds, and hear of what is sent from now on."""
         self._read_on()
         self._found_through = self._read_through
+        self._loop = asyncio.get_running_loop()
         self._lanes.on_send(self._arrived)
 
     def lists(self, queue: str) -> bool:
@@ -172,6 +174,8 @@ class LaneReceiver:
         """Take over what this process sent, in the file's order; after a gap the file itself is read."""
         if not arrivals or arrivals[-1].sequence <= self._read_through:
             return
+        if asyncio.get_running_loop() is not self._loop:
+            return  # sent from a thread's own loop: the next tick reads it from the file
         if arrivals[0].sequence != self._read_through + 1:
             self._read_on()  # another process, or a sender that was cancelled, wrote in between
             return

@@ -176,6 +176,13 @@ async def test_what_another_process_sends_is_noticed_in_order(bench: Bench):
     await other.close()
 
 
+async def test_what_a_threads_own_loop_sends_is_noticed_by_the_next_tick(bench: Bench):
+    await asyncio.to_thread(lambda: asyncio.run(bench.send("m-1")))
+    assert bench.woken == []
+    bench.receiver.tick()
+    assert bench.woken == ["work"]
+
+
 async def test_a_message_whose_sender_was_cancelled_is_not_forgotten(bench: Bench):
     sender = asyncio.ensure_future(bench.send("m-1"))
     await asyncio.sleep(0)
