@@ -5,6 +5,7 @@
 For syncs per message: `strace -f -c -e trace=fsync,fdatasync python benchmarks/local_host.py --only lanes ...`.
 """
 
+# ruff: noqa: SLF001, ASYNC110 - a benchmark looks inside, and adds no hooks to what it measures
 from __future__ import annotations
 
 import argparse

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from shared.contracts import answers, history, requests
+from shared.contracts import answers, audit_answers, history, requests
 from shared.runs.life_cycle import RUN_TRANSITIONS
 
 
@@ -53,13 +53,13 @@ OPERATIONS: dict[str, Operation] = {
     "post_history": Operation(answers.Ingestion, history.HistoryImport, idempotent=True),
     "list_runs": Operation(answers.RunPage, query=(Query("status", tuple(RUN_TRANSITIONS)), *PAGE)),
     "get_run": Operation(answers.Run),
-    "list_run_audit": Operation(answers.RunAuditPage, query=PAGE),
-    "list_audit": Operation(answers.AuditPage, query=(AFTER, LIMIT)),
-    "verify_audit": Operation(answers.Verification, requests.VerificationRequest, may_be_empty=True),
+    "list_run_audit": Operation(audit_answers.RunAuditPage, query=PAGE),
+    "list_audit": Operation(audit_answers.AuditPage, query=(AFTER, LIMIT)),
+    "verify_audit": Operation(audit_answers.Verification, requests.VerificationRequest, may_be_empty=True),
     "export_audit": Operation(
-        answers.AuditRecord, query=(AFTER,), gives_type="application/x-ndjson", headers=("X-Next-After",)
+        audit_answers.AuditRecord, query=(AFTER,), gives_type="application/x-ndjson", headers=("X-Next-After",)
     ),
-    "list_checkpoints": Operation(answers.CheckpointList, query=(LIMIT,)),
+    "list_checkpoints": Operation(audit_answers.CheckpointList, query=(LIMIT,)),
     "list_parked": Operation(answers.ParkedPage, query=(Query("state", ("parked", "replayed", "discarded")), *PAGE)),
     "get_parked": Operation(answers.Parked),
     "replay_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True, may_be_empty=True),

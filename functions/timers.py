@@ -24,6 +24,15 @@ async def relay_outbox(timer: func.TimerRequest) -> None:
     await relay_stragglers(bootstrap.delivery())
 
 
+@blueprint.timer_trigger(arg_name="timer", schedule="30 * * * * *")
+async def continue_erasures(timer: func.TimerRequest) -> None:
+    """Goes on with erasures that were interrupted, or that one call could not finish."""
+    from shared import bootstrap
+    from shared.flows import erase
+
+    await erase.continue_erasures(bootstrap.delivery())
+
+
 @blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 async def checkpoint_audit_heads(timer: func.TimerRequest) -> None:
     """Writes the heads of audit chains outside the store."""

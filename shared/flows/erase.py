@@ -16,12 +16,13 @@ from others, and the profile's own history on the record.
 Not reached: messages that were parked as unreadable, because nobody can tell whose they are; a batch of an outside
 pipeline that is on its way while this runs, which arrives afterwards as new data; copies outside (events already sent).
 
-Bounded commits, each with the progress made: after a crash, or when the time of one call is up, the same request goes
-on where the last commit ended.
+Bounded commits, each with the progress made: after a crash, or when the time of one call is up, the timer or the same
+request goes on where the last commit ended.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import batched
@@ -34,11 +35,20 @@ from shared.contracts.instants import after, text
 from shared.contracts.kinds import KINDS, SYSTEM_PARTITION
 from shared.delivery.handling import Delivery
 from shared.delivery.one_commit import commit
-from shared.errors import ConflictError, IdempotencyMismatchError, InvalidInputError, NotFoundError, TerminalError
+from shared.errors import (
+    ConflictError,
+    IdempotencyMismatchError,
+    InvalidInputError,
+    NotFoundError,
+    RetryableError,
+    TerminalError,
+)
 from shared.flows.erasure_rules import Look, Rule, Scope, rules_for, run_stub
 from shared.flows.erasure_statistics import Changes, without_account, without_transactions
 from shared.ledger import transactions as ledger
 from shared.ports.document_store import Body, Document
+
+log = logging.getLogger("countersign.erasure")
 
 PAGE = 50
 AT_ONCE = 40
@@ -46,19 +56,37 @@ TRANSACTIONS_AT_ONCE = 8
 """Documents changed by one commit: a transaction takes up to ten others with it (merchant, memory, categories ...)."""
 SECONDS = 20.0
 """How long one call works before it answers with what is done so far."""
+LEFT_ALONE_SECONDS = 60.0
+"""After so long without progress the timer goes on with an erasure."""
 TRIES = 8
 ANSWERED = ("erasure_id", "state", "scope_kind", "counts", "started_at", "completed_at", "requested_by")
 
 
 async def erase(delivery: Delivery, tenant: str, wish: Mapping[str, Any], *, key: str, by: str) -> dict[str, Any]:
-    """Begin an erasure, or go on with it; the answer's `state` is `done`, or `running`: then repeat the call.
+    """Begin an erasure, or go on with it; the answer's `state` is `done` or `running`.
 
     wish: one of {"account"}, {"transaction_ids"}, {"whole_tenant": True}. key: the caller's idempotency key; a repeat
     after the end gives the first answer, a new key erases what has come in since.
     """
     if tenant == SYSTEM_PARTITION:
         raise InvalidInputError("the tenant system holds no person's data", code="nothing_to_erase")
-    state = await _begun(delivery, partition_of(tenant), wish, key, by)
+    state = await _go_on(delivery, await _begun(delivery, partition_of(tenant), wish, key, by))
+    return {name: state.body[name] for name in ANSWERED}
+
+
+async def continue_erasures(delivery: Delivery, *, limit: int = 5) -> int:
+    """Go on with erasures that nobody works at; returns how many were looked at. For the timer."""
+    waiting = await delivery.store.due("erasure", before=text(delivery.now()), limit=limit)
+    for document in waiting:
+        try:
+            await _go_on(delivery, document)
+        except RetryableError as failed:
+            log.warning("%s of %s waits: %s", document.id, document.partition, failed)
+    return len(waiting)
+
+
+async def _go_on(delivery: Delivery, state: Document) -> Document:
+    """Step by step until it is done or the time of one call is up."""
     until = after(delivery.now(), seconds=SECONDS)
     lost = 0
     while state.body["state"] == "running" and text(delivery.now()) < until:
@@ -71,8 +99,15 @@ async def erase(delivery: Delivery, tenant: str, wish: Mapping[str, Any], *, key
                 raise
             state = await _read(delivery, state.partition, state.id)
     if state.body["state"] == "running":
-        await delivery.store.commit(state.partition, [state])  # what was looked at in vain is progress too
-    return {name: state.body[name] for name in ANSWERED}
+        # what was looked at in vain is progress too
+        etags = await delivery.store.commit(state.partition, [_worked_at(delivery, state)])
+        state = state._replace(etag=etags[state.id])
+    return state
+
+
+def _worked_at(delivery: Delivery, state: Document) -> Document:
+    """The state to write; the timer leaves it alone for a while."""
+    return state._replace(due_at=after(delivery.now(), seconds=LEFT_ALONE_SECONDS))
 
 
 async def erasure(delivery: Delivery, tenant: str, erasure_id: str) -> dict[str, Any]:
@@ -113,7 +148,7 @@ async def _begun(delivery: Delivery, partition: str, wish: Mapping[str, Any], ke
         "completed_at": "",
         "requested_by": by,
     }
-    document = Document(partition, f"erasure:{erasure_id}", "erasure", body, sort=at)
+    document = _worked_at(delivery, Document(partition, f"erasure:{erasure_id}", "erasure", body, sort=at))
     entry = _entry(body, "erasure_started", {"scope_kind": kind, "scope_digest": digest})
     etags = await commit(delivery, partition, [document], [entry], head=documents.get(HEAD_ID))
     return document._replace(etag=etags[document.id])
@@ -174,7 +209,9 @@ async def _commit(
     counts[kind] = counts.get(kind, 0) + len(few)
     body = {**state.body, "counts": counts}
     try:
-        etags = await delivery.store.commit(state.partition, [*writes, state._replace(body=body)], deletes=deletes)
+        etags = await delivery.store.commit(
+            state.partition, [*writes, _worked_at(delivery, state._replace(body=body))], deletes=deletes
+        )
     except TerminalError as failed:
         if failed.code != "commit_too_large" or len(few) == 1:
             raise
@@ -205,6 +242,6 @@ async def _finish(delivery: Delivery, state: Document) -> Document:
     head = await delivery.store.read(state.partition, HEAD_ID)
     entry = _entry(body, "erasure_completed", payload)
     writes, deletes = await without_account(delivery, state.partition, _scope_of(state.body))
-    writes.append(state._replace(body=body))
+    writes.append(state._replace(body=body, due_at=""))
     etags = await commit(delivery, state.partition, writes, [entry], head=head, deletes=deletes)
     return state._replace(body=body, etag=etags[state.id])

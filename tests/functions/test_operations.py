@@ -11,7 +11,7 @@ import pytest
 
 from functions import readiness
 from shared import bootstrap
-from shared.contracts import answers
+from shared.contracts import answers, audit_answers
 from shared.contracts.commands import envelope, parse_envelope
 from shared.contracts.instants import text
 from shared.delivery.parking import Incoming, park_command, park_unreadable
@@ -146,7 +146,7 @@ async def test_the_chain_is_read_exported_and_verified_in_pages(app: App):
         await app.submit(f"t-{number}")
     page = await app.call("list_audit", params={"after": "1", "limit": "3"})
     assert ([one["sequence"] for one in page.body["items"]], page.body["next_after"]) == ([2, 3, 4], 4)
-    answers.AuditPage.model_validate(page.body)
+    audit_answers.AuditPage.model_validate(page.body)
     export = await app.call("export_audit", params={"after": "4"})
     assert (export.kind, export.body.count(b"\n"), "x-next-after" in export.headers) == (
         "application/x-ndjson",
@@ -155,7 +155,7 @@ async def test_the_chain_is_read_exported_and_verified_in_pages(app: App):
     )
     whole = await app.call("verify_audit", {})
     assert (whole.body["ok"], whole.body["verified_to"], whole.body["next_from"]) == (True, 5, 0)
-    answers.Verification.model_validate(whole.body)
+    audit_answers.Verification.model_validate(whole.body)
     part = await app.call("verify_audit", {"from": 3, "from_hash": page.body["items"][1]["hash"]})
     assert (part.body["ok"], part.body["records"]) == (True, 2)
     wrong = await app.call("verify_audit", {"from": 3, "from_hash": "0" * 64})
@@ -182,7 +182,7 @@ async def test_checkpoints_are_listed(app: App):
     await checkpoint_all(bootstrap.delivery())
     reply = await app.call("list_checkpoints")
     assert [one["sequence"] for one in reply.body["items"]] == [1]
-    answers.CheckpointList.model_validate(reply.body)
+    audit_answers.CheckpointList.model_validate(reply.body)
 
 
 async def test_it_is_alive_whatever_is_broken(app: App, settings: Callable[..., None]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared import bootstrap
-from shared.contracts import answers
+from shared.contracts import answers, audit_answers
 from shared.ledger import transactions as ledger
 from tests.bench import facts
 from tests.functions.conftest import App, dev
@@ -137,7 +137,7 @@ async def test_a_review_is_answered_once_and_on_the_record(app: App):
     assert [(one["what"], one["who"]) for one in records.body["items"]] == [
         ("transaction_reviewed", {"kind": "person", "id": "dev:alice"})
     ]
-    answers.RunAuditPage.model_validate(records.body)
+    audit_answers.RunAuditPage.model_validate(records.body)
 
 
 async def test_a_reviewers_key_for_another_review_is_refused(app: App):

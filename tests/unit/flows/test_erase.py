@@ -29,7 +29,7 @@ from shared.errors import ConflictError, InvalidInputError, NotFoundError, Retry
 from shared.flows import erase as flow
 from shared.flows.classify_transaction import ClassifyTransactionFlow
 from shared.flows.decision_changed import counts, react
-from shared.flows.erase import erase, erasure
+from shared.flows.erase import continue_erasures, erase, erasure
 from shared.flows.erasure_rules import ALTERED_IN_WHOLE, IN_PART, KEPT_ALWAYS, KEPT_IN_PART, WITH_TRANSACTIONS
 from shared.flows.ingest_statement import ingest
 from shared.flows.keep_profile import keep_profile
@@ -322,6 +322,19 @@ async def test_a_call_that_runs_out_of_time_has_made_progress(bench: Bench, monk
         calls += 1
         assert calls < 100
     assert calls > 3
+
+
+async def test_the_timer_goes_on_with_what_was_interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    await lived_in(bench)
+    monkeypatch.setattr(flow, "SECONDS", 0.0)
+    begun = await erase(bench.delivery, TENANT, {"account": ALICE}, key="k", by="dev:root")
+    monkeypatch.setattr(flow, "SECONDS", 20.0)
+    assert (begun["state"], await continue_erasures(bench.delivery)) == ("running", 0)
+    bench.clock.forward(seconds=61)
+    assert await continue_erasures(bench.delivery) == 1
+    assert (await erasure(bench.delivery, TENANT, begun["erasure_id"]))["state"] == "done"
+    bench.clock.forward(days=1)
+    assert await continue_erasures(bench.delivery) == 0
 
 
 async def test_the_system_tenant_and_unknown_erasures_are_refused(bench: Bench):

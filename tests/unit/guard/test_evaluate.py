@@ -91,6 +91,13 @@ def test_more_model_proposals_than_the_policy_considers_are_noted() -> None:
     assert "model_proposals_truncated" in decision.reason_codes
 
 
+def test_a_policy_that_considers_no_model_proposals_hears_none() -> None:
+    raw = document()
+    raw["thresholds"]["max_model_proposals"] = 0
+    decision = judge(answered(proposal(MODEL, bp=10_000), by=MODEL), policy=policy_from(raw))
+    assert (decision.outcome, decision.category) == ("NeedsReview", "")
+
+
 @pytest.mark.parametrize("lane", ["transfer", "income", "debt", "investment", "anomaly"])
 def test_no_other_lane_decides_alone_but_it_suggests(lane: str) -> None:
     target = {"anomaly": "food.groceries", "transfer": "transfer.savings", "income": "income.salary"}.get(

@@ -32,7 +32,7 @@ def test_the_words_of_a_payer_say_what_for(descriptor: str, target: str) -> None
 @pytest.mark.parametrize(
     "descriptor",
     ["REFUND ZALANDO SE", "REVERSAL CARD PURCHASE", "LOAN DISBURSEMENT", "DARLEHENSAUSZAHLUNG", "TRANSFER FROM SAVINGS",
-     "CASHBACK REWARD", "CASH DIV ON 50 SHS", "JOHN SMITH"],
+     "CASHBACK REWARD", "CASH DIV ON 50 SHS", "JOHN SMITH", "REFUND OF INVOICE 44"],
 )  # fmt: skip
 def test_what_was_not_earned_is_no_income(descriptor: str) -> None:
     assert Income().propose(case(descriptor, 250_000)) is None
