@@ -64,6 +64,10 @@ def main() -> None:
         from local import main_job  # rich and the CSV reader are nothing that a server needs
 
         sys.exit(main_job.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["verify"]:
+        from local import verify
+
+        sys.exit(verify.main(sys.argv[2:]))
     if sys.argv[1:2] == ["chaos"]:
         from local import chaos
 
@@ -76,6 +80,7 @@ def main() -> None:
     command.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
     commands.add_parser("run", help="the main job on a sample statement, or on your own file (run --help)")
     commands.add_parser("chaos", help="kill -9 at random moments, and check that nothing was lost (chaos --help)")
+    commands.add_parser("verify", help="check every audit chain of a data folder (verify --help)")
     options = parser.parse_args()
     log.set_up()
     leave(run(Host(options.app_dir, options.data, options.port)))

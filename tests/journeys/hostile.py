@@ -20,7 +20,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "account": (*NOT_TEXT, "konto 1", "\u202egpj.exe"),
     "booked_on": (*NOT_TEXT, "2026-02-30", "2026-2-3", "20260203", "2026-02-03T00:00:00Z", "0000-00-00"),
     "amount_minor": (
-        None, "1443", 1443.0, 1.5, 1e400, -1e400, float("nan"), True, [], {}, 2**53, -(2**53), 10**400, "", "\u0661\u0662",
+        None, "1443", 1443.0, 1.5, 1e400, -1e400, float("nan"), True, [], {}, 2**53, -(2**53), 10**400, "",
     ),
     "currency": (*NOT_TEXT, "eur", "EURO", "€", "EU"),
     "descriptor": (None, 7, True, [], {}, "", "   ", "a\x00b", "a\nb", "\x7f", "x" * 201, "\ud83d", "a\udfffb"),
@@ -70,7 +70,8 @@ def not_even_json() -> list[bytes]:
         b'{"transactions":' + b"[" * 60 + b"]" * 60 + b"}", b'{"transactions":[],"transactions":[]}',
         b'{"transactions":null}', b'{"transactions":{}}', b'{"transactions":[]}', b'{"transactions":[null]}',
         b'{"transactions":"x"}', good.replace(b'"mcc"', b'"currency"'), b"A" * 300_000, b"\n" * 10_000,
-        b'{"transactions":[' + b"{}," * 5_000 + b"{}]}", as_bytes({"transactions": [facts("bad-x")], "tenant": "other"}),
+        b'{"transactions":[' + b"{}," * 5_000 + b"{}]}", 
+        as_bytes({"transactions": [facts("bad-x")], "tenant": "other"}),
         as_bytes({"transactions": [facts(f"bad-{n}") for n in range(5_001)]}),
     ]  # fmt: skip
 
