@@ -11,6 +11,7 @@ import azure.functions as func
 import pytest
 
 from functions.caller import MEMBERSHIP_SECONDS, Caller, caller_of, correlation_of, forget, traceparent_of
+from functions.claims import identity_of
 from functions.roles import READS_MONEY
 from shared.errors import ConfigurationError, ForbiddenError, InvalidInputError, UnauthenticatedError
 from shared.settings import settings_from
@@ -128,6 +129,11 @@ async def test_an_identity_that_names_nobody_is_nobody(app: App, settings: Setti
     settings(AUTH_MODE="easyauth")
     with pytest.raises(UnauthenticatedError):
         await who(easyauth(("preferred_username", "alice@example.com"), ("tenants", "home")))
+
+
+async def test_ids_that_are_no_texts_name_nobody(app: App):
+    with pytest.raises(UnauthenticatedError):
+        identity_of({"tid": 1, "oid": 2, "sub": ["x"]})
 
 
 async def test_unknown_roles_and_malformed_tenants_mean_nothing(app: App):

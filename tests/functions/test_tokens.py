@@ -105,6 +105,10 @@ async def test_good_tokens_of_both_kinds_of_key_are_let_in(with_tokens: App, key
     assert (await ask(with_tokens, token())).status == 200
     assert (await ask(with_tokens, token(EC_KEY, "ES256", "ec-1"))).status == 200
     assert (await ask(with_tokens, token(tid=None, oid=None))).status == 200
+    assert (await ask(with_tokens, token(tenants={"home": ["auditor"], "desk": "member"}))).status == 400  # which one?
+    assert (await ask(with_tokens, token(tenants={"home": ["auditor"]}))).status == 200
+    assert (await ask(with_tokens, token(tenants={"home": ["operator"]}))).status == 403
+    assert (await ask(with_tokens, token(tenants=None))).status == 403
     assert keys.asked == 1
 
 

@@ -70,7 +70,7 @@ def not_even_json() -> list[bytes]:
         b'{"transactions":' + b"[" * 60 + b"]" * 60 + b"}", b'{"transactions":[],"transactions":[]}',
         b'{"transactions":null}', b'{"transactions":{}}', b'{"transactions":[]}', b'{"transactions":[null]}',
         b'{"transactions":"x"}', good.replace(b'"mcc"', b'"currency"'), b"A" * 300_000, b"\n" * 10_000,
-        b'{"transactions":[' + b"{}," * 5_000 + b"{}]}", 
+        b'{"transactions":[' + b"{}," * 5_000 + b"{}]}",
         as_bytes({"transactions": [facts("bad-x")], "tenant": "other"}),
         as_bytes({"transactions": [facts(f"bad-{n}") for n in range(5_001)]}),
     ]  # fmt: skip
