@@ -103,6 +103,15 @@ def problem(failed: Exception, *, correlation_id: str) -> func.HttpResponse:
     )
 
 
+def _trace(name: str, status: int, correlation_id: str) -> None:
+    """Telemetry of a request, once anything was built to send it; it can fail nothing and wait for nothing."""
+    from shared import bootstrap
+
+    if bootstrap.is_built():
+        event = {"type": "trace", "name": name, "status": status, "correlation_id": correlation_id}
+        bootstrap.delivery().telemetry.emit(event)
+
+
 Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
@@ -121,6 +130,7 @@ def answering(handler: Handler) -> Handler:
                 log.exception("an HTTP function failed", extra={"fields": {"correlation_id": correlation_id}})
             reply = problem(failed, correlation_id=correlation_id)
         reply.headers["X-Correlation-Id"] = correlation_id
+        _trace(handler.__name__, reply.status_code, correlation_id)
         return reply
 
     return answered

@@ -33,6 +33,17 @@ async def continue_erasures(timer: func.TimerRequest) -> None:
     await erase.continue_erasures(bootstrap.delivery())
 
 
+@blueprint.timer_trigger(arg_name="timer", schedule="15 */10 * * * *")
+async def purge_expired(timer: func.TimerRequest) -> None:
+    """Frees the space of receipts, sent outbox documents and the like, where the store does not do so itself."""
+    from shared import bootstrap
+
+    store = bootstrap.delivery().store
+    for _ in range(100):
+        if await store.purge() == 0:
+            break
+
+
 @blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 async def checkpoint_audit_heads(timer: func.TimerRequest) -> None:
     """Writes the heads of audit chains outside the store."""

@@ -83,9 +83,14 @@ def delivery() -> Delivery:
     )
 
 
+def is_built() -> bool:
+    """Whether this process has opened its store and lanes."""
+    return bool(delivery.cache_info().currsize)
+
+
 async def shutdown() -> None:
     """Close what was opened, in an order that loses nothing; the next use builds anew."""
-    if delivery.cache_info().currsize:
+    if is_built():
         made = delivery()
         for port in (made.telemetry, made.bus, made.events, made.checkpoints, made.store):
             await port.close()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 class CountersignError(Exception):
-    """Root of the errors below; `code` is stable and documented in docs/reason-codes.md."""
+    """Root of the errors below; `code` is stable: the problem type over HTTP, or the reason of a parked command."""
 
     code = "error"
 

@@ -81,6 +81,21 @@ REASONS: Final[dict[str, Reason]] = {
     # notes
     "model_proposals_truncated": Reason("Info", NOTE, "More model proposals came than the policy lets be considered."),
     "imported_history": Reason("Info", NOTE, "People gave this category before the transaction was imported."),
+    # what people did
+    "person_approve": Reason("Info", NOTE, "A reviewer found the suggestion right."),
+    "person_reclassify": Reason("Info", NOTE, "A reviewer chose another category."),
+    "routed_by_person": Reason("Info", NEEDS_REVIEW, "A reviewer sent the transaction (back) to the list."),
+    # what delivery did: reasons of parked commands, and what they leave on a transaction
+    "command_parked": Reason("Error", NEEDS_REVIEW, "The classification was parked; the next code says why."),
+    "malformed_envelope": Reason("Error", NEEDS_REVIEW, "The message is no command envelope; kept byte for byte."),
+    "unauthenticated_command": Reason(
+        "Error", NEEDS_REVIEW, "Nobody we know sent this command: no run vouches for it and no producer is listed."
+    ),
+    "facts_differ": Reason("Error", NEEDS_REVIEW, "A transaction with this id and other facts is already stored."),
+    "retries_exhausted": Reason("Error", NEEDS_REVIEW, "The command failed for passing reasons too often."),
+    "unexpected_error": Reason("Error", NEEDS_REVIEW, "Our own code failed on this command three times."),
+    "dead_lettered": Reason("Error", NEEDS_REVIEW, "The platform gave the message up before it could be recorded."),
+    "transaction_already_decided": Reason("Info", NOTE, "The same transaction came again; its decision stands."),
     # why a specialist proposed (rationale codes of the specialists shipped here)
     "mcc_rule": Reason("Info", NOTE, "The merchant category code belongs to this category."),
     "keyword_rule": Reason("Info", NOTE, "A word or name in the text belongs to this category."),

@@ -127,6 +127,10 @@ class DocumentStore(Protocol):
         """All or nothing; returns the new etag of each written id. `deletes` carry the etag they were read with."""
         ...
 
+    async def purge(self, limit: int = 500) -> int:
+        """Free the space of up to `limit` expired documents; how many they were. 0 from a store that does it itself."""
+        ...
+
     async def ping(self) -> None:
         """Prove that a commit could be made now; `RetryableError` says why not. Bounded to about a second."""
         ...
