@@ -164,13 +164,17 @@ def _problem_model() -> Any:
 
 def schemas() -> dict[str, JsonObject]:
     """The JSON Schemas (2020-12) of what travels beside HTTP, by file name."""
+    from pydantic import TypeAdapter
+
     from shared.contracts.commands import envelope_adapter
     from shared.contracts.decision_event import TransactionDecisionChanged
+    from shared.contracts.telemetry import Score, Trace
 
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {
         "command-envelope.json": {**dialect, "title": "CommandEnvelope", **envelope_adapter().json_schema()},
         "transaction-decision-changed.json": {**dialect, **TransactionDecisionChanged.model_json_schema()},
+        "telemetry.json": {**dialect, "title": "Telemetry", **TypeAdapter(Trace | Score).json_schema()},
     }
 
 

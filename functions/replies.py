@@ -106,10 +106,13 @@ def problem(failed: Exception, *, correlation_id: str) -> func.HttpResponse:
 def _trace(name: str, status: int, correlation_id: str) -> None:
     """Telemetry of a request, once anything was built to send it; it can fail nothing and wait for nothing."""
     from shared import bootstrap
+    from shared.contracts.instants import text
+    from shared.contracts.telemetry import trace
 
     if bootstrap.is_built():
-        event = {"type": "trace", "name": name, "status": status, "correlation_id": correlation_id}
-        bootstrap.delivery().telemetry.emit(event)
+        delivery = bootstrap.delivery()
+        at = text(delivery.now())
+        delivery.telemetry.emit(trace(name, str(status), at=at, correlation_id=correlation_id))
 
 
 Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]

@@ -39,6 +39,14 @@ class Work(NamedTuple):
     store: DocumentStore
 
 
+class ScoreOf(NamedTuple):
+    """What telemetry is told of one specialist's turn."""
+
+    specialist: str
+    confidence_bp: int | None
+    decision: str
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a flow gives back; nothing is saved yet.
@@ -53,7 +61,7 @@ class Outcome:
     deletes: list[Document] = field(default_factory=list)
     commands: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
-    scores: list[dict[str, Any]] = field(default_factory=list)
+    scores: list[ScoreOf] = field(default_factory=list)
     answer: dict[str, Any] = field(default_factory=dict)
 
 

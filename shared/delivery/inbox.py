@@ -15,6 +15,7 @@ from shared.contracts.commands import OURSELVES, parse_envelope
 from shared.contracts.identity import partition_of, run_id_of
 from shared.contracts.instants import after, text
 from shared.contracts.kinds import KINDS
+from shared.contracts.telemetry import score, trace
 from shared.delivery import outbox
 from shared.delivery.handling import Delivery, Outcome, Work
 from shared.delivery.one_commit import commit
@@ -233,13 +234,16 @@ def _unique_id(incoming: Incoming, later: str) -> str:
 def _report(delivery: Delivery, command: AnyCommand, outcome: Outcome) -> None:
     """Telemetry and one log line: after the commit, and whatever they do, the command is done."""
     run = outcome.run
-    about = {
-        "tenant": command.tenant,
-        "command_id": command.command_id,
-        "run_id": run["run_id"],
-        "correlation_id": command.correlation_id,
-    }
-    delivery.telemetry.emit({"type": "trace", "name": command.command_type, "status": run["status"], "at": run["completed_at"], **about})  # fmt: skip  # noqa: E501
-    for score in outcome.scores:
-        delivery.telemetry.emit({"type": "score", "at": run["completed_at"], **score, **about})
-    log.info("handled %s", command.command_type, extra={"fields": {**about, "status": run["status"]}})
+    traced = trace(
+        command.command_type,
+        run["status"],
+        at=run["completed_at"],
+        tenant=command.tenant,
+        correlation_id=command.correlation_id,
+        command_id=command.command_id,
+        run_id=run["run_id"],
+    )
+    delivery.telemetry.emit(traced)
+    for one in outcome.scores:
+        delivery.telemetry.emit(score(one.specialist, one.confidence_bp, one.decision, traced=traced))
+    log.info("handled %s", command.command_type, extra={"fields": traced})

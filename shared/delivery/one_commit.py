@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from shared.audit.record import Entry
 from shared.audit.trail import CHECKPOINT_EVERY, HEAD_ID, append, checkpoint
 from shared.contracts.instants import text
+from shared.contracts.telemetry import trace
 from shared.delivery.handling import Delivery
 from shared.errors import ConflictError, RetryableError
 from shared.ports.document_store import Document
@@ -56,6 +57,4 @@ async def _checkpoint_now_and_then(delivery: Delivery, partition: str, chain: Se
     try:
         await checkpoint(partition, store=delivery.store, checkpoints=delivery.checkpoints, at=at)
     except RetryableError as failed:
-        delivery.telemetry.emit(
-            {"type": "trace", "name": "checkpoint_postponed", "tenant": partition, "why": failed.code}
-        )
+        delivery.telemetry.emit(trace("checkpoint_postponed", failed.code, at=at, tenant=partition))

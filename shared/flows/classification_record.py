@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from shared.delivery.handling import ScoreOf
 from shared.guard.decision import Answer, Decision
 from shared.ledger import transactions as ledger
 from shared.ports.document_store import Body
@@ -98,6 +99,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def score(answer: Answer, decision: Decision) -> dict[str, Any]:
-    confidence = answer.proposals[0].confidence_bp if answer.proposals else None
-    return {"specialist": answer.specialist, "confidence_bp": confidence, "decision": decision.outcome}
+def score(answer: Answer, decision: Decision) -> ScoreOf:
+    """What telemetry is told of a specialist's turn."""
+    confidence_bp = answer.proposals[0].confidence_bp if answer.proposals else None
+    return ScoreOf(answer.specialist, confidence_bp, decision.outcome)

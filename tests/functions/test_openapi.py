@@ -25,7 +25,7 @@ def test_the_committed_document_is_what_the_code_says():
     assert committed == openapi.written(openapi.document()), "run `python -m functions.openapi`"
 
 
-@pytest.mark.parametrize("name", ["command-envelope.json", "transaction-decision-changed.json"])
+@pytest.mark.parametrize("name", ["command-envelope.json", "transaction-decision-changed.json", "telemetry.json"])
 def test_the_committed_schemas_are_what_the_code_says(name: str):
     committed = (DOCS / "schemas" / name).read_text(encoding="utf-8")
     assert committed == openapi.written(openapi.schemas()[name]), "run `python -m functions.openapi`"

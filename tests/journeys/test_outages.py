@@ -61,7 +61,7 @@ def ids(prefix: str, number: int = ROWS) -> list[str]:
 def in_the_middle(host: LocalHost) -> None:
     """Upload, and return when some of it is decided and some is not."""
     assert host.upload(rows(*ids("early")), key="early").status == 202
-    wait_for(lambda: host.counted(), "a first decision")
+    wait_for(host.counted, "a first decision")
 
 
 def is_told(host: LocalHost, *names: str) -> None:
@@ -136,7 +136,7 @@ def a_topic_that_refuses(folder: Path) -> None:
         refusing(host, "CREATE TRIGGER down BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'down'); END")
         answer = host.upload(rows(*ids("early")), key="early")
         wait_for(lambda: "Unclassified" not in host.states(), "all decided without events", 60)
-        assert host.counted() == {"Categorized": 3}
+        assert sum(host.counted().values()) == 3
         refusing(host, "DROP TRIGGER down")
         heals(host, answer, ROWS + 23)
 
