@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.adapters.embedded.checkpoint_log import FileCheckpointLog
-from shared.adapters.embedded.telemetry_sink import JsonLinesTelemetrySink
-
 from shared.adapters.embedded.document_store import SqliteDocumentStore
+from shared.adapters.embedded.telemetry_sink import JsonLinesTelemetrySink
 from shared.contracts.kinds import KINDS
 from shared.delivery.handling import Delivery, Flow, Producer
 from shared.errors import RetryableError

@@ -192,7 +192,11 @@ async def test_rows_known_already_are_counted_and_contradicting_rows_are_named(b
 async def test_a_batch_from_a_listed_pipeline_is_judged_like_any_other(bench: Bench):
     batch = envelope(
         "IngestionCompleted",
-        {"batch_id": "b-1", "source": "bank-feed", "transactions": [facts(f"t-{n}", amount_minor=-4000 - n) for n in range(100)]},
+        {
+            "batch_id": "b-1",
+            "source": "bank-feed",
+            "transactions": [facts(f"t-{n}", amount_minor=-4000 - n) for n in range(100)],
+        },
         command_id="batch-1",
         tenant=TENANT,
         source="bank-feed",
