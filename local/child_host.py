@@ -20,10 +20,17 @@ from local.job import Deadline, JobFailedError
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+MARK = "made-by-the-main-job"
+"""A file in every folder that a job may empty."""
 
 
 def fresh_folder(folder: Path) -> None:
-    """Remove what an earlier job left there; a folder that another host works in is left alone."""
+    """Empty what an earlier job left there. A folder that holds anything else, or that a host works in, is left alone:
+    nobody's real data goes because of a demonstration."""
+    if folder.exists() and not folder.is_dir():
+        raise JobFailedError(f"{folder} is no folder: choose another with --folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise JobFailedError(f"{folder} holds something that is not ours: choose an empty folder with --folder")
     lock = folder / "host.lock"
     if lock.exists():
         with lock.open("a+", encoding="utf-8") as held:
@@ -33,10 +40,12 @@ def fresh_folder(folder: Path) -> None:
                 raise JobFailedError(
                     f"another job works in {folder}: wait for its end, or choose another with --folder"
                 ) from None
-    if folder.exists() and not lock.exists() and any(folder.iterdir()):
-        raise JobFailedError(f"{folder} holds something that is not ours: choose an empty folder with --folder")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).touch()
+    except OSError as failed:
+        raise JobFailedError(f"{folder} cannot be used: {failed.strerror}") from failed
 
 
 class ChildHost:

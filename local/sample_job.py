@@ -21,6 +21,7 @@ from local.tenant_job import Tenant, Transaction, counted, send, transaction, tr
 from shared.contracts.currencies import EXPONENTS
 
 SAMPLES = ROOT / "samples"
+STATEMENTS = ("statement.csv", "statement_next.csv")
 MUST_WAIT = {
     "s-065": "duplicate_charge",
     "s-075": "descriptor_instructs",
@@ -61,8 +62,8 @@ def run(screen: Screen, folder: Path, deadline: Deadline) -> None:
 
 
 def _ingest(screen: Screen, tenant: Tenant, alice: ApiClient) -> None:
-    rows = read_statement(SAMPLES / "statement.csv").rows
-    with screen.step(f"Ingest samples/statement.csv: {len(rows)} transactions"):
+    rows = read_statement(SAMPLES / STATEMENTS[0]).rows
+    with screen.step(f"Ingest samples/{STATEMENTS[0]}: {len(rows)} transactions"):
         _send_and_wait(screen, tenant, alice, rows, name="statement")
     decided = {one["facts"]["transaction_id"]: one for one in transactions(alice, "Categorized", "NeedsReview")}
     expect(set(decided) == {row.transaction_id for row in rows}, "a decision for each transaction of the statement")
@@ -112,7 +113,7 @@ def _review(screen: Screen, tenant: Tenant, alice: ApiClient, bob: ApiClient) ->
 
 
 def _ingest_next(screen: Screen, tenant: Tenant, alice: ApiClient) -> None:
-    rows = read_statement(SAMPLES / "statement_next.csv").rows
+    rows = read_statement(SAMPLES / STATEMENTS[1]).rows
     _send_and_wait(screen, tenant, alice, rows, name="statement-next")
     found = [transaction(alice, row.transaction_id) for row in rows]
     _show(screen, found)
@@ -185,7 +186,8 @@ def amount(facts: dict[str, Any]) -> str:
 def _summary(alice: ApiClient, records: int) -> list[tuple[str, str]]:
     states = Counter(one["review_state"] for one in alice.pages("/api/v1/transactions"))
     total = sum(states.values())
-    expect(total == 126, f"126 transactions in the end, but there are {total}")
+    sent = sum(len(read_statement(SAMPLES / name).rows) for name in STATEMENTS)
+    expect(total == sent, f"{sent} transactions in the end, but there are {total}")
     expect(not states["Unclassified"], "nothing left undecided")
     return [
         ("transactions", str(total)),

@@ -62,7 +62,6 @@ def read_statement(path: Path, wishes: Wishes | None = None) -> Statement:
 
 @contextmanager
 def _opened(path: Path, encoding: str) -> Iterator[TextIOWrapper]:
-    csv.field_size_limit(1_000_000)
     with path.open(encoding=encoding, newline="") as lines:
         yield lines
 

@@ -111,7 +111,8 @@ def event(tenant: str, id_: str, **data: Any) -> dict[str, Any]:
 def test_a_forged_event_changes_nothing(host: LocalHost):
     waiting(host, "events", "t-1")
     forged = [event("events", "t-1", category="income"), event("events", "t-none"), event("nobody", "t-1"),
-              event("../x", "t-1"), event("events", "a b"), event("system", "t-1"), event("events", "t-1") | {"type": "x"},
+              event("../x", "t-1"), event("events", "a b"), event("system", "t-1"),
+              event("events", "t-1") | {"type": "x"},
               event("events", "t-1") | {"data": None}, event("events", "t-1") | {"data": "text"}]  # fmt: skip
     for one in [*forged, forged, forged * 20]:
         assert host.call("POST", HOOK, one, {"aeg-event-type": "Notification"}).status == 202
