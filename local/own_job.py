@@ -21,6 +21,7 @@ from local.screen import Screen
 from local.statement import Statement, categories_of
 from local.statement_rows import StatementRow
 from local.tenant_job import Tenant, send, transactions, verify, wait_decided
+from shared.contracts.currencies import EXPONENTS
 from shared.contracts.history import MAX_HISTORY_ROWS
 from shared.contracts.requests import MAX_CHART
 from shared.guard.reasons import REASONS
@@ -29,6 +30,7 @@ MONTHS_AS_NEW = 3
 LAST_MONTHS_NEW = "all but the last three months"
 """In place of a day."""
 MAX_SHOWN = 20
+ENOUGH_TO_TELL = 1000
 TENANT = "own-file"
 
 
@@ -113,10 +115,21 @@ def _show_file(screen: Screen, statement: Statement) -> None:
             screen.line(f"     ... and {len(statement.bad) - MAX_SHOWN:,} more", style="yellow")
 
 
-def _use_chart(operator: ApiClient, chart: Sequence[str], currency: str) -> None:
-    """The profile of a tenant that nothing is known of yet; uploads add its accounts."""
+def _use_chart(operator: ApiClient, chart: Sequence[str], currency: str, limit_minor: int = 0) -> None:
+    """The profile of a tenant that nothing is known of yet; uploads add its accounts. limit_minor 0: the policy's."""
+    limits = {currency: limit_minor} if limit_minor else {}
     profile = {"chart": list(chart), "base_currency": currency, "time_zone": "UTC", "accounts": []}
-    operator.call("PUT", "/api/v1/profile", profile)
+    operator.call("PUT", "/api/v1/profile", profile | {"review_limit_minor": limits})
+
+
+def usual_limit(rows: Sequence[StatementRow]) -> int:
+    """The amount, in minor units, that 995 of 1,000 reviewed rows do not exceed; 0 when there are too few to tell.
+
+    People have looked at these amounts as a matter of course; what is larger still waits for one of them.
+    """
+    if len(rows) < ENOUGH_TO_TELL:
+        return 0
+    return sorted(abs(row.amount_minor) for row in rows)[len(rows) * 995 // 1000]
 
 
 def _import_history(screen: Screen, tenant: Tenant, split: Split, chart: Sequence[str]) -> None:
@@ -124,8 +137,12 @@ def _import_history(screen: Screen, tenant: Tenant, split: Split, chart: Sequenc
     operator = tenant.client("olga", "operator")
     rows = split.history
     with screen.step(f"Import {len(rows):,} rows up to {split.until} as reviewed history"):
-        _use_chart(operator, chart, rows[0].currency)
+        limit = usual_limit(rows)
+        _use_chart(operator, chart, rows[0].currency, limit)
         screen.line(f"   the file's {len(chart)} categories are the tenant's own chart")
+        if limit:
+            shown = limit / 10 ** EXPONENTS[rows[0].currency]
+            screen.line(f"   amounts above {shown:,.2f} wait for a person: 995 of 1,000 reviewed rows are below that")
         imported = other = 0
         with screen.progress("imported", len(rows)) as show:
             for start in range(0, len(rows), MAX_HISTORY_ROWS):

@@ -211,6 +211,7 @@ class Profile(Answer):
     base_currency: str
     time_zone: str
     accounts: list[str]
+    review_limit_minor: dict[str, int]
 
 
 class Categories(Answer):

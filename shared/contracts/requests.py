@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from shared.contracts.currencies import EXPONENTS
-from shared.contracts.shape import ReferenceId, Shape, TenantId
+from shared.contracts.shape import SAFE_INTEGER, Currency, ReferenceId, Shape, TenantId
 from shared.contracts.transactions import TransactionFacts
 
 MAX_ROWS = 5_000
@@ -23,6 +23,7 @@ CategoryName = Annotated[
     ),
 ]
 """Without control characters, and without blanks around it."""
+LimitMinor = Annotated[int, Field(ge=0, le=SAFE_INTEGER)]
 Role = Literal["member", "reviewer", "auditor", "operator"]
 
 
@@ -72,12 +73,17 @@ class VerificationRequest(Shape):
 
 
 class ProfileUpdate(Shape):
-    """The whole profile. chart: the tenant's own categories, [] for the policy's. base_currency: "" for none."""
+    """The whole profile. chart: the tenant's own categories, [] for the policy's. base_currency: "" for none.
+
+    review_limit_minor: the tenant's own amounts above which a person must look, by currency, in minor units; they
+    replace the policy's for these currencies.
+    """
 
     chart: Annotated[list[CategoryName], Field(max_length=MAX_CHART)]
     base_currency: str
     time_zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$")]
     accounts: Annotated[list[ReferenceId], Field(max_length=MAX_OWN_ACCOUNTS)]
+    review_limit_minor: Annotated[dict[Currency, LimitMinor], Field(max_length=20, default_factory=dict)]
 
     _distinct = field_validator("chart", "accounts")(distinct)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from shared.errors import TerminalError
 from shared.flows.classification_record import answer_json, decided_body, decision_json, finished, score
 from shared.guard.decision import Answer, Decision
 from shared.guard.evaluate import evaluate
+from shared.guard.policy import Policy, for_tenant
 from shared.ledger import transactions as ledger
 from shared.ledger.descriptor import normalised
 from shared.ledger.events import decision_changed
@@ -30,8 +31,8 @@ from shared.specialists.specialist import Case, Charge, Knowledge, Specialist
 if TYPE_CHECKING:
     from shared.contracts.commands import ClassifyTransactionEnvelope
     from shared.contracts.transactions import TransactionFacts
-    from shared.guard.policy import Policy
 
+MAX_TENANTS_KEPT = 1000
 GUARD = {"kind": "guard", "id": "policy"}
 
 
@@ -44,6 +45,7 @@ class ClassifyTransactionFlow:
     limits: Limits
     clock: Callable[[], float]
     models: Sequence[Specialist] = ()
+    _tenants: dict[str, tuple[Policy, frozenset[str]]] = field(default_factory=dict)
 
     def needs(self, command: ClassifyTransactionEnvelope) -> tuple[str, ...]:
         facts = command.payload.transaction
@@ -70,7 +72,7 @@ class ClassifyTransactionFlow:
             lane=lane,
             answers=answers,
             facts=facts,
-            policy=self.policy,
+            policy=case.policy,
             chart=case.chart,
             previous_state=body["review_state"],
         )
@@ -97,7 +99,7 @@ class ClassifyTransactionFlow:
     async def _case(self, work: Work, facts: TransactionFacts) -> Case:
         profile = work.documents.get(ledger.PROFILE_ID)
         accounts = frozenset(profile.body["accounts"]) if profile else frozenset()
-        chart = frozenset(profile.body["chart"]) if profile else frozenset()
+        policy, chart = self._rules_of(profile.body if profile else {})
         return Case(
             facts=facts,
             merchant=normalised(facts.descriptor),
@@ -107,9 +109,19 @@ class ClassifyTransactionFlow:
                 memory=_memory(work.documents),
                 **_history(work.documents, facts),
             ),
-            policy=self.policy,
-            chart=chart or self.policy.chart,
+            policy=policy,
+            chart=chart,
         )
+
+    def _rules_of(self, profile: Body) -> tuple[Policy, frozenset[str]]:
+        """The policy and chart that judge for this tenant. Kept by their hash: most commands of a tenant share them."""
+        rules = profile.get("rules", "")
+        if rules not in self._tenants:
+            if len(self._tenants) >= MAX_TENANTS_KEPT:
+                self._tenants.clear()
+            own = for_tenant(self.policy, rules, profile.get("review_limit_minor", {}))
+            self._tenants[rules] = (own, frozenset(profile.get("chart", ())) or own.chart)
+        return self._tenants[rules]
 
     def _outcome(self, work: Work, body: Body, answers: Sequence[Answer], decision: Decision, *, etag: str) -> Outcome:
         at = text(work.now)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
-from shared.audit.record import Entry
+from shared.audit.record import Entry, canonical
 from shared.audit.trail import HEAD_ID
 from shared.contracts.identity import partition_of
 from shared.contracts.instants import text
@@ -31,13 +32,20 @@ async def keep_profile(
         return stored.body, stored.etag
     _check_seen(stored, seen_etag)
     before = stored.body if stored else {}
-    body: Body = {**before, **update, "updated_at": text(delivery.now()), "updated_by": by}
-    changed = sorted(name for name, value in update.items() if before.get(name) != value)
-    payload = {"changed": changed, "is": update, "was": {name: before.get(name) for name in changed}}
+    rules = _rules_of(update)
+    body: Body = {**before, **update, "rules": rules, "updated_at": text(delivery.now()), "updated_by": by}
+    changed = sorted(name for name, value in update.items() if before.get(name) != value and (value or name in before))
+    payload = {"changed": changed, "rules": rules, "is": update, "was": {name: before.get(name) for name in changed}}
     entry = Entry("profile_changed", {"kind": "person", "id": by}, {"profile": tenant}, payload)
     document = Document(partition, PROFILE_ID, "profile", body, etag=stored.etag if stored else "")
     etags = await commit(delivery, partition, [document], [entry], head=documents.get(HEAD_ID))
     return body, etags[PROFILE_ID]
+
+
+def _rules_of(update: dict[str, Any]) -> str:
+    """The hash that a decision names beside the policy's: of the tenant's own chart and limits, "" without either."""
+    rules = {"chart": update["chart"], "review_limit_minor": update.get("review_limit_minor", {})}
+    return sha256(canonical(rules)).hexdigest()[:16] if any(rules.values()) else ""
 
 
 def _check_seen(stored: Document | None, seen_etag: str) -> None:

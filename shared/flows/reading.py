@@ -123,5 +123,5 @@ async def profile(delivery: Delivery, tenant: str) -> tuple[Body, str]:
     """The tenant's profile and its etag; an empty profile with etag "" when nothing is known yet."""
     stored = await delivery.store.read(partition_of(tenant), PROFILE_ID)
     if stored is None:
-        return {"chart": [], "base_currency": "", "time_zone": "UTC", "accounts": []}, ""
+        return {"chart": [], "base_currency": "", "time_zone": "UTC", "accounts": [], "review_limit_minor": {}}, ""
     return stored.body, stored.etag

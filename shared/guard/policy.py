@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -117,6 +117,15 @@ class Policy:
     def chart(self) -> frozenset[str]:
         """The categories of a tenant that has no chart of its own."""
         return frozenset(self.categories)
+
+
+def for_tenant(policy: Policy, rules: str, review_limit_minor: Mapping[str, int]) -> Policy:
+    """The policy with a tenant's own limits; its version names both. rules: the hash of the tenant's chart and
+    limits, "" for a tenant without rules of its own."""
+    if not rules:
+        return policy
+    limits = MappingProxyType({**policy.review_limit_minor, **review_limit_minor})
+    return replace(policy, version=f"{policy.version}+{rules}", review_limit_minor=limits)
 
 
 def policy_from(document: Mapping[str, Any]) -> Policy:

@@ -165,5 +165,5 @@ def with_accounts(body: Body | None, accounts: set[str]) -> Body | None:
     fresh = sorted(accounts - known)[: MAX_ACCOUNTS - len(known)]
     if body and not fresh:
         return None
-    base = body or {"chart": [], "base_currency": "", "time_zone": "UTC"}
+    base = body or {"chart": [], "base_currency": "", "time_zone": "UTC", "review_limit_minor": {}, "rules": ""}
     return {**base, "accounts": sorted(known | set(fresh))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shared.specialists.anomaly import alarming, instructs
@@ -30,9 +31,22 @@ def lane_of(case: Case, *, conflict: bool | None = None) -> str:
         return "investment"
     if find_debt(case) is not None or _borrowed(case):
         return "debt"
-    if case.facts.amount_minor > 0 or _speaks_of_income(case):
+    if _comes_in(case) or _speaks_of_income(case):
         return "income"
     return "categorization"
+
+
+def _comes_in(case: Case) -> bool:
+    """Money that comes in. For a tenant whose own chart knows no income it is one of its purchases given back, unless
+    the text says otherwise."""
+    if case.facts.amount_minor <= 0:
+        return False
+    return _knows_income(case.chart) or "income" in reading_of(case).hits
+
+
+@lru_cache(maxsize=256)
+def _knows_income(chart: frozenset[str]) -> bool:
+    return any(name.startswith("income.") for name in chart)
 
 
 def _borrowed(case: Case) -> bool:

@@ -24,9 +24,10 @@ from shared.delivery.inbox import execute, handle_once
 from shared.delivery.parking import Incoming
 from shared.errors import IdempotencyMismatchError, InvalidInputError, NotFoundError, StateConflictError
 from shared.flows.decision_changed import counts, react
+from shared.flows.keep_profile import keep_profile
 from shared.flows.sweep_tenant import start_sweeps
 from shared.ledger.transactions import classify_command_id
-from tests.unit.flows.bench import TENANT, Bench, deliver, facts, money_bench, transaction, upload
+from tests.unit.flows.bench import TENANT, Bench, deliver, facts, money_bench, policy, transaction, upload
 
 UNKNOWN = {"descriptor": "XQZ HLDG VRNT", "mcc": "", "amount_minor": -3750}
 
@@ -343,3 +344,19 @@ async def test_one_tenants_history_is_nothing_to_another(bench: Bench):
     page = await bench.store.query("other-house", "transaction")
     assert page.documents == []
     assert (await bench.store.read_many("other-house", ["transaction:t-1", "profile:tenant"])) == {}
+
+
+async def test_a_tenants_own_limit_and_chart_judge_and_are_named_in_the_decision(bench: Bench):
+    update = {
+        "chart": ["food.groceries", "Canteen"],
+        "base_currency": "EUR",
+        "time_zone": "UTC",
+        "accounts": [],
+        "review_limit_minor": {"EUR": 5000},
+    }
+    await keep_profile(bench.delivery, TENANT, update, seen_etag="", by="olga")
+    await upload(bench, facts("t-1"), facts("t-2", amount_minor=-5100))
+    await deliver(bench)
+    below, above = await transaction(bench, "t-1"), await transaction(bench, "t-2")
+    assert (below["review_state"], above["reason_codes"][0]) == ("Categorized", "amount_over_limit")
+    assert below["policy_version"].startswith(f"{policy().version}+")

@@ -39,3 +39,10 @@ def test_conflicting_rules_come_before_everything() -> None:
 
 def test_the_lane_does_not_depend_on_the_tenants_names() -> None:
     assert lane_of(case("TRANSFER TO SAVINGS", chart=frozenset({"L220"}))) == "transfer"
+
+
+def test_money_given_back_to_a_tenant_without_income_is_a_purchase_given_back() -> None:
+    own = frozenset({"L220"})
+    assert lane_of(case("IKEA 0118", amount_minor=2500, chart=own)) == "categorization"
+    assert lane_of(case("SALARY MARCH", amount_minor=250_000, chart=own)) == "income"
+    assert lane_of(case("IKEA 0118", amount_minor=2500)) == "income"
