@@ -22,13 +22,13 @@ PLAIN, REACTIONS, WRITER, REAL, PEER = (
 )
 FIGURES = ("units_per_second", "p50_ms", "p99_ms", "processor_us_per_unit", "peak_mb")
 UNITS = {
-    PLAIN: {1: 400, 32: 1600},
-    REACTIONS: {1: 300, 32: 960},
-    WRITER: {1: 1500, 32: 5000},
-    REAL: {1: 1500, 32: 4000},
-    PEER: {1: 100, 32: 160},
+    PLAIN: {1: 300, 32: 1280},
+    REACTIONS: {1: 200, 32: 640},
+    WRITER: {1: 1000, 32: 3000},
+    REAL: {1: 1000, 32: 3000},
+    PEER: {1: 60, 32: 96},
 }
-SMALL_SIZES, SIZES = "1000,2000,4000", "1000,3000,10000,30000,100000"
+SMALL_SIZES, SIZES = "1000,3000", "1000,3000,10000,30000,100000"
 INSTALL_PEER = "not installed: pip install langgraph langgraph-checkpoint-sqlite aiosqlite, then LANGGRAPH_PYTHON=..."
 
 

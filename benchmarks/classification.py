@@ -110,7 +110,7 @@ def main() -> None:
     in_flight, units, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     with data_folder() as folder:
         result = asyncio.run(measured(in_flight, units, mode, folder))
-        finish(result)
+    finish(result)
 
 
 if __name__ == "__main__":

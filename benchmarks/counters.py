@@ -65,6 +65,9 @@ class CountingStore:
         self.commits.append(tuple(document.kind for document in writes))
         return etags
 
+    async def purge(self, limit: int = 500) -> int:
+        return await self._store.purge(limit)
+
     async def ping(self) -> None:
         await self._store.ping()
 

@@ -79,7 +79,7 @@ def main() -> None:
     tenant_count, sizes = int(sys.argv[1]), [int(size) for size in sys.argv[2].split(",")]
     with data_folder() as folder:
         looks = asyncio.run(measured(tenant_count, sizes, folder))
-        finish({"looks": looks})
+    finish({"looks": looks})
 
 
 if __name__ == "__main__":

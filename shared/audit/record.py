@@ -46,18 +46,24 @@ def canonical(value: Any) -> bytes:
 
 def check_hashable(value: Any) -> None:
     """`TerminalError("not_hashable")` if the canonical form of `value` is not unique across JSON implementations."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if not (isinstance(key, str) and key.isascii()):
-                raise TerminalError("not_hashable", f"key {key!r} is not ASCII text")
-            check_hashable(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            check_hashable(item)
-    elif isinstance(value, float) or (isinstance(value, int) and abs(value) > SAFE_INTEGER):
-        raise TerminalError("not_hashable", f"{value!r} cannot be hashed: use basis points or text")
-    elif not (value is None or isinstance(value, (str, int))):
-        raise TerminalError("not_hashable", f"{type(value).__name__} cannot be hashed")
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        kind = type(one)
+        if kind is str or one is None or kind is bool:
+            continue
+        if kind is int:
+            if not -SAFE_INTEGER <= one <= SAFE_INTEGER:
+                raise TerminalError("not_hashable", f"{one} is beyond what every JSON reader keeps exact")
+        elif kind is dict:
+            for key in one:
+                if type(key) is not str or not key.isascii():
+                    raise TerminalError("not_hashable", f"key {key!r} is not ASCII text")
+            waiting.extend(one.values())
+        elif kind is list or kind is tuple:
+            waiting.extend(one)
+        else:
+            raise TerminalError("not_hashable", f"{kind.__name__} cannot be hashed: use basis points or text")
 
 
 def payload_hash(payload: dict[str, Any], salt: str) -> str:

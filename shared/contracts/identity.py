@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from functools import lru_cache
 
 NAMESPACE = uuid.UUID("6f2d7b0e-53a4-5c5e-9d3b-0c6f4a1b8e77")
 
 
+@lru_cache(maxsize=4096)
 def deterministic_id(partition: str, purpose: str, key: str) -> str:
     """The id of `purpose` and `key` in `partition`: the same three always give the same one."""
     return str(uuid.uuid5(NAMESPACE, f"{partition}\x1f{purpose}\x1f{key}"))

@@ -28,7 +28,7 @@ class Work(NamedTuple):
     """What a flow is given. `documents`: what its `needs` asked for, by id; what is missing is absent.
 
     command: the envelope of the flow's own command type. `run` is Running.
-    store: for the one bounded query that a flow may make.
+    at: `now` as text. store: for the one bounded query that a flow may make.
     """
 
     command: Any
@@ -36,6 +36,7 @@ class Work(NamedTuple):
     run: Run
     documents: Mapping[str, Document]
     now: datetime
+    at: str
     store: DocumentStore
 
 

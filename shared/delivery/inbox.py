@@ -117,9 +117,10 @@ async def _decide_and_commit(
     partition, key = partition_of(command.tenant), command.command_id
     now = delivery.now()
     run_document = documents.get(f"run:{run_id_of(partition, key)}")
-    run = moved_to(_stored_or_new(command, run_document, text(now)), "Running", at=text(now))
+    at = text(now)
+    run = moved_to(_stored_or_new(command, run_document, at), "Running", at=at)
     flow = delivery.flows[command.command_type]
-    outcome = await flow.handle(Work(command, partition, run, documents, now, delivery.store))
+    outcome = await flow.handle(Work(command, partition, run, documents, now, at, delivery.store))
     finished = vouching_for(outcome.run, outcome.commands)
     expires_at = after(now, days=KINDS["receipt"].days_to_live)
     outgoing = outbox.document_for(partition, key, commands=outcome.commands, events=outcome.events, now=now)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from shared.audit.record import Entry
 from shared.contracts.identity import run_id_of
-from shared.contracts.instants import text
 from shared.delivery.handling import Outcome, Work
 from shared.errors import TerminalError
 from shared.flows.classification_record import answer_json, decided_body, decision_json, finished, score
@@ -27,6 +26,7 @@ from shared.specialists.registry import specialists_for
 from shared.specialists.routing import lane_of
 from shared.specialists.runner import Limits, propose_all
 from shared.specialists.specialist import Case, Charge, Knowledge, Specialist
+from shared.specialists.transfer import needs_counterparts
 
 if TYPE_CHECKING:
     from shared.contracts.commands import ClassifyTransactionEnvelope
@@ -91,7 +91,7 @@ class ClassifyTransactionFlow:
         told = facts.model_dump()
         if stored is None:
             run_id = work.run["run_id"]
-            return ledger.unclassified(work.partition, told, at=text(work.now), ingestion_id="", run_id=run_id).body
+            return ledger.unclassified(work.partition, told, at=work.at, ingestion_id="", run_id=run_id).body
         if stored.body["facts"] != told:
             raise TerminalError("facts_differ", "a transaction with this id and other facts is already stored")
         return stored.body
@@ -100,12 +100,13 @@ class ClassifyTransactionFlow:
         profile = work.documents.get(ledger.PROFILE_ID)
         accounts = frozenset(profile.body["accounts"]) if profile else frozenset()
         policy, chart = self._rules_of(profile.body if profile else {})
+        asks = len(accounts) > 1 and needs_counterparts(facts, policy)
         return Case(
             facts=facts,
             merchant=normalised(facts.descriptor),
             knowledge=Knowledge(
                 own_accounts=accounts,
-                counterparts=await _counterparts(work, facts) if len(accounts) > 1 else (),
+                counterparts=await _counterparts(work, facts) if asks else (),
                 memory=_memory(work.documents),
                 **_history(work.documents, facts),
             ),
@@ -124,7 +125,7 @@ class ClassifyTransactionFlow:
         return self._tenants[rules]
 
     def _outcome(self, work: Work, body: Body, answers: Sequence[Answer], decision: Decision, *, etag: str) -> Outcome:
-        at = text(work.now)
+        at = work.at
         changed = decided_body(body, decision, at=at, run_id=work.run["run_id"])
         run = finished(work.run, answers, decision, at=at)
         payload = {
@@ -160,7 +161,7 @@ class ClassifyTransactionFlow:
 
 def _already_decided(work: Work, facts: TransactionFacts, body: Body) -> Outcome:
     """The same transaction under another command id: it was decided once, and stays so."""
-    at = text(work.now)
+    at = work.at
     code = "transaction_already_decided"
     rationale = f"the transaction is {body['review_state']} since decision {body['decision_version']}"
     skipped = stage("guard", "Skipped", order=1, at=at, code=code, rationale=rationale)
@@ -183,7 +184,7 @@ def decision_changed_by(work: Work, changed: Body) -> CloudEvent:
     return decision_changed(
         work.partition,
         changed,
-        at=text(work.now),
+        at=work.at,
         run_id=work.run["run_id"],
         correlation_id=work.command.correlation_id,
         traceparent=work.command.traceparent,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from shared.audit.record import Entry
 from shared.contracts.commands import envelope
-from shared.contracts.instants import text
 from shared.delivery.handling import Outcome, Work
 from shared.ledger import transactions as ledger
 from shared.ports.document_store import Document
@@ -27,7 +26,7 @@ class IngestionCompletedFlow:
         return (ledger.PROFILE_ID,)
 
     async def handle(self, work: Work) -> Outcome:
-        at = text(work.now)
+        at = work.at
         batch = work.command.payload
         facts = {one.transaction_id: one.model_dump() for one in batch.transactions}
         commands = [

@@ -11,7 +11,6 @@ import orjson
 from shared.audit.record import Entry
 from shared.contracts.commands import OURSELVES
 from shared.contracts.identity import deterministic_id
-from shared.contracts.instants import text
 from shared.delivery.handling import Outcome, Work
 from shared.errors import NotFoundError, StateConflictError
 from shared.ports.document_store import Document
@@ -36,7 +35,7 @@ class ResolveParkedFlow:
         if stored.body["state"] != "parked":
             raise StateConflictError(f"the command was {stored.body['state']} already", code="already_resolved")
         commands = [_again(stored, work)] if wish.resolution == "replay" else []
-        at = text(work.now)
+        at = work.at
         state = "replayed" if commands else "discarded"
         replayed_as = commands[0]["command_id"] if commands else ""
         body = {
@@ -70,6 +69,6 @@ def _again(stored: Document, work: Work) -> dict[str, Any]:
     command["command_id"] = deterministic_id(work.partition, "replay", stored.body["parked_id"])
     command["causation_id"] = work.command.command_id
     command["producer"] = OURSELVES
-    command["issued_at"] = text(work.now)
+    command["issued_at"] = work.at
     command["attempt"] = 1
     return command

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.audit.record import Entry
-from shared.contracts.instants import text
 from shared.delivery.handling import Outcome, Work
 from shared.errors import InvalidInputError, NotFoundError, StateConflictError
 from shared.flows.classify_transaction import decision_changed_by
@@ -50,7 +49,7 @@ class ReviewTransactionFlow:
         return []
 
     def _reviewed(self, body: Body, review: ReviewTransaction, chart: frozenset[str], work: Work) -> Body:
-        at = text(work.now)
+        at = work.at
         said = {"reviewed_by": review.reviewer, "review_note": review.note, "run_id": work.run["run_id"]}
         if review.action == "route":
             return ledger.decided(body, "NeedsReview", at=at, category="", reason_codes=["routed_by_person"], **said)
@@ -77,7 +76,7 @@ class ReviewTransactionFlow:
 
 
 def _outcome(work: Work, stored: Document, changed: Body, review: ReviewTransaction) -> Outcome:
-    at = text(work.now)
+    at = work.at
     done = stage(
         "review", "Succeeded", order=1, at=at, code=f"person_{review.action}", rationale=review.note or "reviewed"
     )

@@ -12,7 +12,7 @@ from shared.audit.record import START, Entry, Head
 from shared.audit.trail import Verification, verify
 from shared.contracts.commands import SweepTenant, SweepTenantEnvelope, envelope
 from shared.contracts.identity import deterministic_id
-from shared.contracts.instants import after, text
+from shared.contracts.instants import after
 from shared.delivery.handling import Delivery, Outcome, Work
 from shared.delivery.intake import accept
 from shared.delivery.tenants import enumerate_tenants
@@ -197,7 +197,7 @@ async def _not_raised_yet(work: Work, found: Sequence[Finding]) -> list[tuple[st
 def _outcome(
     work: Work, state: Document | None, verified: Verification, new: Sequence[tuple[str, Finding]], *, looked_at: int
 ) -> Outcome:
-    at = text(work.now)
+    at = work.at
     documents = [_finding_document(work, id_, one, at) for id_, one in new]
     body = {"verified_to": verified.verified_to, "verified_hash": verified.head_hash, "swept_at": at}
     documents.append(Document(work.partition, STATE_ID, "counter", body, etag=state.etag if state else ""))

@@ -10,6 +10,8 @@ from shared.guard.lexicon import Reading, words_of
 from shared.specialists.reading import bought_elsewhere, lane_hit, reading_of
 
 if TYPE_CHECKING:
+    from shared.contracts.transactions import TransactionFacts
+    from shared.guard.policy import Policy
     from shared.specialists.specialist import Case, Charge, Opinions
 
 NAME: Final = "transfer"
@@ -65,6 +67,11 @@ def facts_are_interest(case: Case, reading: Reading) -> bool:
     """Interest on a savings account is earned, though the text names that account."""
     hit = reading.best("income", case.facts.amount_minor)
     return hit is not None and hit.rule.target == "income.interest"
+
+
+def needs_counterparts(facts: TransactionFacts, policy: Policy) -> bool:
+    """Whether an equal amount elsewhere could matter: not where the merchant's code says that something was bought."""
+    return not facts.mcc or facts.mcc in policy.lane_mcc.get(NAME, frozenset())
 
 
 def find_transfer(case: Case) -> Proposal | None:

@@ -274,6 +274,32 @@ async def test_envelopes_are_strict(bench: Bench, change: str):
     assert await arrives(bench, {**told, "schema_version": versions[change]}) == "parked"
 
 
+class Unwritable:
+    """A store on a full disk: it reads, and cannot write."""
+
+    def __init__(self, store: Any) -> None:
+        self.read, self.read_many, self.query = store.read, store.read_many, store.query
+
+    async def commit(self, *given: Any, **named: Any) -> None:
+        raise RetryableError("disk full", code="store_unavailable")
+
+
+@finding(
+    "ten immediate redeliveries are over in 50 ms: with store and bus down, the innocent is dead-lettered and parked"
+)
+async def test_a_message_that_cannot_even_be_recorded_is_given_back_slowly(bench: Bench):
+    await upload(bench, facts("t-1"))
+    message = bench.bus.sent.pop()
+    bench.bus.down = True
+    delivery = replace(bench.delivery, store=Unwritable(bench.store))
+    incoming = Incoming(LANE, message.body, message.message_id, 3, TENANT)
+    handling = asyncio.ensure_future(handle_once(delivery, incoming))
+    done, _ = await asyncio.wait([handling], timeout=0.3)
+    handling.cancel()
+    await asyncio.wait([handling])
+    assert not done
+
+
 async def test_a_clock_that_goes_back_changes_no_outcome(bench: Bench):
     await upload(bench, facts("t-1"), facts("t-2"))
     bench.clock.forward(days=-3)
