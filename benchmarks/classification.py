@@ -2,7 +2,7 @@
 
 The clock starts when the lane hands a message to the pump (peek-lock) and stops when the message is completed. Inside:
 Microsoft's runtime (metadata, decoding, dispatch, context), validation, authority, one `read_many`, the query for
-transfers' counterparts (each tenant has three accounts, so it is always made), routing, specialists, guard, run with
+counterparts wherever a transfer is possible (each tenant has three accounts), routing, specialists, guard, run with
 stages and signals, audit record and chain, merchant's and category's history, receipt, outbox: all in one durable
 commit; then the relay: the event durably taken over by the topic, and the outbox marked sent in a second commit;
 telemetry; the checkpoint outside the store at every hundredth record. With `reactions`, the Event Grid function handles

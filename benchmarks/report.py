@@ -67,9 +67,10 @@ def growth(looks: Sequence[Measured]) -> str:
     """One line for each size."""
     head = ["tenants", "stored", "p50 ms", "p99 ms", "commit µs", "read_many µs", "query µs", "verify µs/record"]
     names = ("p50_ms", "p99_ms", "commit_p50_us", "read_p50_us", "query_p50_us", "verify_us_per_record")
-    lines = [
-        [str(one["tenants"]), f"{one['stored']:,}", *(number(one[name]) for name in names)] for one in looks
-    ]  # fmt: skip
+    lines = []
+    for one in looks:
+        figures = [number(one[name]) if one[name] else "-" for name in names]  # no query was made: no time
+        lines.append([str(one["tenants"]), f"{one['stored']:,}", *figures])
     return table(head, lines)
 
 
