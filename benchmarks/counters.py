@@ -13,7 +13,7 @@ from shared.ports.document_store import Document, DocumentStore, Page
 class CountingStore:
     """`calls`: how often each method was called; `documents`: how many it read or wrote; `seconds`: of each call.
 
-    `commits`: the kinds written by each commit, in order.
+    `commits`: the kinds written or deleted by each commit, in order.
     """
 
     def __init__(self, store: DocumentStore) -> None:
@@ -62,7 +62,7 @@ class CountingStore:
         began = time.perf_counter()
         etags = await self._store.commit(partition, writes, deletes=deletes)
         self._note("commit", began, len(writes) + len(deletes))
-        self.commits.append(tuple(document.kind for document in writes))
+        self.commits.append(tuple(document.kind for document in (*writes, *deletes)))
         return etags
 
     async def purge(self, limit: int = 500) -> int:

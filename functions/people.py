@@ -27,7 +27,7 @@ def command_of(
     return envelope(
         command_type,
         payload,
-        command_id=deterministic_id(partition_of(caller.tenant), purpose, f"{caller.principal}:{key}"),
+        command_id=deterministic_id(partition_of(caller.tenant), purpose, f"{caller.principal}\x1f{key}"),
         tenant=caller.tenant,
         source="http",
         issued_at=delivery.now(),

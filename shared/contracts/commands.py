@@ -17,8 +17,8 @@ ENVELOPE_VERSION = 1
 OURSELVES = "countersign"
 """The `producer` of commands that our own functions accepted."""
 
-Instant = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$")]
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Instant = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$")]
+Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
 class ClassifyTransaction(Shape):
@@ -68,7 +68,7 @@ class ResolveParked(Shape):
 class _Envelope(Shape):
     """What every command carries. `attempt` starts at 1 and grows with each scheduled retry."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Annotated[int, Field(ge=1, le=ENVELOPE_VERSION)] = ENVELOPE_VERSION
     command_id: ReferenceId
     tenant: TenantId
     correlation_id: Annotated[str, Field(min_length=1, max_length=200)]

@@ -26,7 +26,7 @@ KINDS: dict[str, Kind] = {
     "category": Kind(1),  # recent amounts of one category
     "finding": Kind(1),
     "counter": Kind(1),
-    "outbox": Kind(1, 30),
+    "outbox": Kind(1),  # deleted once sent: run and audit record keep what was done
     "parked": Kind(1),
     "erasure": Kind(1),  # how far the erasure of a person's data has come
     "membership": Kind(1),  # a person's roles: in the tenant as its list of members, in `system` as what counts

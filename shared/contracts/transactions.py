@@ -24,11 +24,11 @@ class TransactionFacts(Shape):
 
     transaction_id: ReferenceId
     account: ReferenceId
-    booked_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    booked_on: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     amount_minor: MinorUnits
     currency: Currency
     descriptor: Descriptor
-    mcc: Annotated[str, Field(pattern=r"^(\d{4})?$")] = ""
+    mcc: Annotated[str, Field(pattern=r"^([0-9]{4})?$")] = ""
     group: Annotated[str, Field(max_length=60)] = ""
 
     @field_validator("booked_on")

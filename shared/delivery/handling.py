@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -66,6 +66,13 @@ class Outcome:
     answer: dict[str, Any] = field(default_factory=dict)
 
 
+class Left(NamedTuple):
+    """What a parked command leaves behind beside itself."""
+
+    writes: Sequence[Document] = ()
+    events: Sequence[dict[str, Any]] = ()
+
+
 class Flow(Protocol):
     """One command's story. One file in `flows/` and one line in `bootstrap.py`."""
 
@@ -75,8 +82,9 @@ class Flow(Protocol):
 
     async def handle(self, work: Work) -> Outcome: ...
 
-    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
-        """What else to write when the command is parked: its subject must not look as if it were still on its way."""
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
+        """What else to write and tell when the command is parked with its `run` ended: its subject must not look as
+        if it were still on its way."""
         ...
 
 

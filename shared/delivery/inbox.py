@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from shared.audit.record import canonical
 from shared.audit.trail import HEAD_ID
 from shared.contracts.commands import OURSELVES, parse_envelope
-from shared.contracts.identity import partition_of, run_id_of
+from shared.contracts.identity import deterministic_id, partition_of, run_id_of
 from shared.contracts.instants import after, text
 from shared.contracts.kinds import KINDS
 from shared.contracts.telemetry import score, trace
 from shared.delivery import outbox
 from shared.delivery.handling import Delivery, Outcome, Work
 from shared.delivery.one_commit import commit
-from shared.delivery.parking import Incoming, park_command, park_unreadable, receipt_document, run_document_of
+from shared.delivery.parking import Incoming, park_command, park_unreadable
 from shared.delivery.retry import OUTAGE_DELAY_SECONDS, Park, RetryLater, after_failure
+from shared.delivery.run_documents import payload_fingerprint, receipt_document, run_document_of, vouching_for
 from shared.delivery.tenants import register
 from shared.errors import ConflictError, IdempotencyMismatchError, RetryableError, TerminalError
 from shared.ports.command_bus import OutgoingMessage
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("countersign.inbox")
 
+LONGEST_GIVE_BACK_SECONDS = 60.0
+NOT_OF_THE_TENANT = frozenset({"unauthenticated_command", "command_id_reused"})
+"""Reasons to park outside the tenant: what was handled under the id, or whose it is, must stay as it is."""
 DECISIONS = 3
 """How often a command that lost a race is decided again at once, before it is sent round the lane."""
 
@@ -39,10 +42,19 @@ DECISIONS = 3
 async def handle_once(delivery: Delivery, incoming: Incoming) -> str:
     """Handle one message of a lane. Returns "committed", "duplicate", "retried" or "parked"; the message is done.
 
-    Raises only when not even the failure could be recorded: then the host must deliver the message again.
+    Raises only when not even the failure could be recorded: then the host must deliver the message again. It is given
+    back slowly, because the platform delivers again at once and gives up after ten deliveries.
     """
     try:
-        command = parse_envelope(incoming.body)
+        return await _handle_or_record(delivery, incoming)
+    except Exception:
+        await asyncio.sleep(min(LONGEST_GIVE_BACK_SECONDS, 0.5 * 2**incoming.delivery_count))
+        raise
+
+
+async def _handle_or_record(delivery: Delivery, incoming: Incoming) -> str:
+    try:
+        command = command_in(incoming.body)
     except TerminalError as failed:
         await park_unreadable(delivery, incoming, Park(failed.code, str(failed)))
         return "parked"
@@ -52,6 +64,16 @@ async def handle_once(delivery: Delivery, incoming: Incoming) -> str:
         return await _handle(delivery, command, incoming.body)
     except Exception as failed:  # noqa: BLE001  whatever a flow raises, the rule below decides; nothing is lost
         return await _after_failure(delivery, incoming, command, failed)
+
+
+def command_in(body: bytes) -> CommandEnvelope:
+    """The command in a message. Outside producers' ids live in a namespace of their own, one for each producer: none of
+    them can use up an id of ours or of another's."""
+    command = parse_envelope(body)
+    if command.producer == OURSELVES:
+        return command
+    apart = deterministic_id(command.tenant, "outside", f"{command.producer}\x1f{command.command_id}")
+    return command.model_copy(update={"command_id": apart})
 
 
 async def execute(delivery: Delivery, command: AnyCommand, *, fingerprint: str) -> dict[str, Any]:
@@ -81,15 +103,13 @@ async def execute(delivery: Delivery, command: AnyCommand, *, fingerprint: str) 
 
 async def _handle(delivery: Delivery, command: CommandEnvelope, body: bytes) -> str:
     """Read, check, decide, commit; a lost race is read and decided again."""
-    partition = partition_of(command.tenant)
     for turn in range(DECISIONS):
         documents = await read_for(delivery, command)
-        run_document = documents.get(f"run:{run_id_of(partition, command.command_id)}")
-        await check_authority(delivery, command, documents, body)
-        if f"receipt:{command.command_id}" in documents or (run_document and is_terminal(run_document.body)):
+        fingerprint = await check_authority(delivery, command, documents, body)
+        if is_done(command, documents, fingerprint):
             return "duplicate"
         try:
-            outcome = await _decide_and_commit(delivery, command, documents)
+            outcome = await _decide_and_commit(delivery, command, documents, fingerprint=fingerprint)
         except ConflictError:
             if turn == DECISIONS - 1:
                 raise
@@ -97,6 +117,17 @@ async def _handle(delivery: Delivery, command: CommandEnvelope, body: bytes) -> 
             _report(delivery, command, outcome)
             return "committed"
     raise AssertionError("unreachable")
+
+
+def is_done(command: CommandEnvelope, documents: dict[str, Document], fingerprint: str) -> bool:
+    """Whether this command was handled. A receipt expires; after that a terminal run is the receipt."""
+    receipt = documents.get(f"receipt:{command.command_id}")
+    if receipt is None:
+        run_document = documents.get(f"run:{run_id_of(partition_of(command.tenant), command.command_id)}")
+        return run_document is not None and is_terminal(run_document.body)
+    if receipt.body["fingerprint"] != fingerprint:
+        raise TerminalError("command_id_reused", "another command was handled under this id: take a new one")
+    return True
 
 
 async def read_for(delivery: Delivery, command: AnyCommand) -> dict[str, Document]:
@@ -111,7 +142,7 @@ async def read_for(delivery: Delivery, command: AnyCommand) -> dict[str, Documen
 
 
 async def _decide_and_commit(
-    delivery: Delivery, command: AnyCommand, documents: dict[str, Document], *, fingerprint: str = ""
+    delivery: Delivery, command: AnyCommand, documents: dict[str, Document], *, fingerprint: str
 ) -> Outcome:
     """Let the flow decide, and commit everything it returned together with run, receipt, outbox and audit."""
     partition, key = partition_of(command.tenant), command.command_id
@@ -123,7 +154,10 @@ async def _decide_and_commit(
     outcome = await flow.handle(Work(command, partition, run, documents, now, at, delivery.store))
     finished = vouching_for(outcome.run, outcome.commands)
     expires_at = after(now, days=KINDS["receipt"].days_to_live)
-    outgoing = outbox.document_for(partition, key, commands=outcome.commands, events=outcome.events, now=now)
+    nonce = delivery.new_salt()[:8]
+    outgoing = outbox.document_for(
+        partition, key, commands=outcome.commands, events=outcome.events, now=now, nonce=nonce
+    )
     writes = [
         receipt_document(
             partition, key, finished, expires_at=expires_at, fingerprint=fingerprint, answer=outcome.answer
@@ -149,18 +183,22 @@ def _stored_or_new(command: AnyCommand, stored: Document | None, at: str) -> Run
 
 async def check_authority(
     delivery: Delivery, command: CommandEnvelope, documents: dict[str, Document], body: bytes
-) -> None:
-    """A message proves nothing. Our own commands name a committed run that vouches for their payload: their own,
-    pending since an authenticated function accepted them, or that of the command which caused them. Outside
-    producers may send only what is listed for them."""
+) -> str:
+    """The fingerprint of the payload; `TerminalError("unauthenticated_command")` when nobody we know sent it.
+
+    A message proves nothing. Our own commands name a committed run that vouches for their payload: their own, pending
+    since an authenticated function accepted them, or that of the command which caused them. Outside producers may
+    send only what is listed for them.
+    """
+    fingerprint = payload_fingerprint(orjson.loads(body)["payload"])
     if command.producer == OURSELVES:
         partition = partition_of(command.tenant)
         own = documents.get(f"run:{run_id_of(partition, command.command_id)}")
         parent = documents.get(f"run:{run_id_of(partition, command.causation_id)}")
         vouched = {run.body["vouches_for"].get(command.command_id) for run in (own, parent) if run}
-        if payload_fingerprint(orjson.loads(body)["payload"]) not in vouched:
+        if fingerprint not in vouched:
             raise TerminalError("unauthenticated_command", "no function of ours accepted this command")
-        return
+        return fingerprint
     for producer in delivery.producers:
         if (
             producer.name == command.producer
@@ -168,21 +206,8 @@ async def check_authority(
             and command.tenant in producer.tenants
         ):
             await register(delivery, command.tenant)
-            return
+            return fingerprint
     raise TerminalError("unauthenticated_command", "this producer is not listed for this command type and tenant")
-
-
-def vouching_for(run: Run, commands: Sequence[dict[str, Any]]) -> Run:
-    """The run with the fingerprints of the commands that are accepted with it, by command id."""
-    if not commands:
-        return run
-    fingerprints = {command["command_id"]: payload_fingerprint(command["payload"]) for command in commands}
-    return {**run, "vouches_for": {**run["vouches_for"], **fingerprints}}
-
-
-def payload_fingerprint(payload: dict[str, Any]) -> str:
-    """sha256 over the canonical payload, as hex: stored with the run when the command is accepted."""
-    return sha256(canonical(payload)).hexdigest()
 
 
 async def _after_failure(delivery: Delivery, incoming: Incoming, command: CommandEnvelope, failed: Exception) -> str:
@@ -190,26 +215,32 @@ async def _after_failure(delivery: Delivery, incoming: Incoming, command: Comman
     verdict = after_failure(failed, command.attempt, jitter=delivery.jitter())
     if isinstance(verdict, RetryLater):
         log.warning("%s %s waits %.1f s: %s", command.command_type, command.command_id, verdict.delay_seconds, failed)
-        await _send_later(delivery, incoming, verdict)
+        await _send_later(delivery, incoming, command, verdict)
         return "retried"
     if verdict.reason == "unexpected_error":
         log.error("%s %s failed unexpectedly", command.command_type, command.command_id, exc_info=failed)
-    if verdict.reason == "unauthenticated_command":
+    if verdict.reason in NOT_OF_THE_TENANT:
         await park_unreadable(delivery, incoming, verdict)
     else:
         await park_command(delivery, incoming, command, verdict)
     return "parked"
 
 
-async def _send_later(delivery: Delivery, incoming: Incoming, verdict: RetryLater) -> None:
-    """The scheduled copy; a further attempt names its number in the message id."""
-    copy = orjson.loads(incoming.body)
-    copy["attempt"] += verdict.counts
+async def _send_later(delivery: Delivery, incoming: Incoming, command: CommandEnvelope, verdict: RetryLater) -> None:
+    """The scheduled copy. Its id depends on the message it copies: whoever redelivers that makes no second copy."""
+    attempt = command.attempt + verdict.counts
     later = after(delivery.now(), seconds=verdict.delay_seconds)
-    message = outbox.message_of(copy, scheduled_at=later)
-    if not verdict.counts:
-        message = message._replace(message_id=_unique_id(incoming, later))
-    await delivery.bus.send([message])
+    tail = sha256(incoming.message_id.encode()).hexdigest() if verdict.counts else _unique_id(incoming, later)
+    copy = OutgoingMessage(
+        lane=incoming.lane,
+        body=orjson.dumps({**orjson.loads(incoming.body), "attempt": attempt}),
+        message_id=f"{command.command_id}:{attempt}:{tail[:16]}",
+        session_id=command.tenant,
+        correlation_id=command.correlation_id[: outbox.LONGEST_CORRELATION],
+        subject=command.command_type,
+        scheduled_at=later,
+    )
+    await delivery.bus.send([copy])
 
 
 async def _retry_unread(delivery: Delivery, incoming: Incoming, failed: RetryableError) -> str:

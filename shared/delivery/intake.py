@@ -11,8 +11,8 @@ from shared.contracts.identity import partition_of, run_id_of
 from shared.contracts.instants import text
 from shared.delivery import outbox
 from shared.delivery.handling import Delivery
-from shared.delivery.inbox import vouching_for
 from shared.delivery.one_commit import commit
+from shared.delivery.run_documents import vouching_for
 from shared.ports.document_store import Document
 from shared.runs.life_cycle import pending
 
@@ -41,7 +41,8 @@ async def accept(
         pending_run_document(partition, command, at=text(now), subject=subject)
         for command, subject in zip(commands, subjects or [""] * len(commands), strict=True)
     ]
-    outgoing = outbox.document_for(partition, key, commands=commands, events=[], now=now)
+    nonce = delivery.new_salt()[:8]
+    outgoing = outbox.document_for(partition, key, commands=commands, events=[], now=now, nonce=nonce)
     etags = await commit(delivery, partition, [*documents, *runs, *outgoing], entries, head=head)
     await outbox.relay_promptly(delivery, outgoing, etags)
 

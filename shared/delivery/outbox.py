@@ -1,4 +1,4 @@
-"""The outbox: what a commit promised to send. Send first, mark after: a crash between sends twice, never zero times."""
+"""The outbox: what a commit promised to send. Sent first, deleted after: a crash sends twice, never zero times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from shared.contracts.instants import after, text
-from shared.contracts.kinds import KINDS
 from shared.contracts.lanes import LANE_OF_COMMAND
 from shared.delivery.handling import Delivery
 from shared.errors import ConflictError, RetryableError, TerminalError
@@ -23,6 +22,8 @@ log = logging.getLogger("countersign.outbox")
 GRACE_SECONDS = 20
 """How long the committing invocation has before a timer takes over what it has not sent."""
 RELAY_SECONDS = 1.0
+LONGEST_CORRELATION = 128
+"""Characters that the bus takes; the whole id travels in the envelope."""
 POSTPONED_SECONDS = 3600
 """An outbox document that can never be sent is tried again hourly, and logged as an error each time."""
 
@@ -39,44 +40,42 @@ def document_for(
     commands: Sequence[dict[str, Any]],
     events: Sequence[dict[str, Any]],
     now: datetime,
+    nonce: str,
 ) -> list[Document]:
-    """The outbox document of a commit, or none when it sends nothing. Pure."""
+    """The outbox document of a commit, or none when it sends nothing. Pure.
+
+    nonce: random text that becomes part of the message ids. A repeat of this sending has the same ids, and nobody
+    else can use them up before us.
+    """
     if not commands and not events:
         return []
-    body = {"commands": list(commands), "events": list(events), "sent_at": ""}
+    body = {"commands": list(commands), "events": list(events), "nonce": nonce}
     due_at = after(now, seconds=GRACE_SECONDS)
     return [Document(partition, outbox_id(key), "outbox", body, due_at=due_at)]
 
 
-def message_of(command: dict[str, Any], *, scheduled_at: str = "") -> OutgoingMessage:
+def message_of(command: dict[str, Any], *, nonce: str) -> OutgoingMessage:
     """The message that carries a command. Its id names the attempt: duplicate detection must never eat a retry."""
     return OutgoingMessage(
         lane=LANE_OF_COMMAND[command["command_type"]],
         body=orjson.dumps(command),
-        message_id=f"{command['command_id']}:{command['attempt']}",
+        message_id=f"{command['command_id']}:{command['attempt']}:{nonce}",
         session_id=command["tenant"],
-        correlation_id=command["correlation_id"],
+        correlation_id=command["correlation_id"][:LONGEST_CORRELATION],
         subject=command["command_type"],
-        scheduled_at=scheduled_at,
         properties={"traceparent": command["traceparent"]} if command["traceparent"] else {},
     )
 
 
 async def relay(delivery: Delivery, document: Document) -> None:
-    """Send everything in `document`, then mark it sent. Raises `RetryableError` when something could not be sent."""
-    commands, events = document.body["commands"], document.body["events"]
-    if commands:
-        await delivery.bus.send([message_of(command) for command in commands])
-    if events:
-        await delivery.events.publish(events)
-    now = delivery.now()
-    sent = document._replace(
-        body={"commands": [], "events": [], "sent_at": text(now), "count": len(commands) + len(events)},
-        due_at="",
-        expires_at=after(now, days=KINDS["outbox"].days_to_live),
-    )
+    """Send everything in `document`, then delete it. Raises `RetryableError` when something could not be sent."""
+    body = document.body
+    if body["commands"]:
+        await delivery.bus.send([message_of(command, nonce=body["nonce"]) for command in body["commands"]])
+    if body["events"]:
+        await delivery.events.publish(body["events"])
     try:
-        await delivery.store.commit(document.partition, [sent])
+        await delivery.store.commit(document.partition, [], deletes=[document])
     except ConflictError:
         log.debug("another instance has relayed %s", document.id)
 
@@ -92,18 +91,25 @@ async def relay_promptly(delivery: Delivery, documents: Sequence[Document], etag
 
 
 async def relay_stragglers(delivery: Delivery, *, limit: int = 200) -> int:
-    """Send what earlier invocations left unsent; returns how many documents were sent. For the timer."""
-    now = delivery.now()
-    waiting = await delivery.store.due("outbox", before=text(now), limit=limit)
-    sent = 0
+    """Send what earlier invocations left unsent; returns how many documents were sent. For the timer.
+
+    What needs a bus or a topic that has just failed waits for the next time; the rest does not wait with it.
+    """
+    waiting = await delivery.store.due("outbox", before=text(delivery.now()), limit=limit)
+    sent, down = 0, set[str]()
     for document in waiting:
+        needs = {name for name in ("commands", "events") if document.body[name]}
+        if needs & down:
+            continue
         try:
             async with asyncio.timeout(RELAY_SECONDS * 10):
                 await relay(delivery, document)
             sent += 1
         except TerminalError:
             log.exception("outbox %s can never be sent as it is; it is kept and tried again hourly", document.id)
-            await delivery.store.commit(
-                document.partition, [document._replace(due_at=after(now, seconds=POSTPONED_SECONDS))]
-            )
+            later = after(delivery.now(), seconds=POSTPONED_SECONDS)
+            await delivery.store.commit(document.partition, [document._replace(due_at=later)])
+        except (RetryableError, TimeoutError) as failed:
+            down |= needs
+            log.warning("outbox %s waits on: %s", document.id, failed)
     return sent

@@ -7,14 +7,18 @@ import logging
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
+
 from shared.audit.record import Entry
 from shared.audit.trail import HEAD_ID
 from shared.contracts.identity import deterministic_id, partition_of, run_id_of
 from shared.contracts.instants import after, text
 from shared.contracts.kinds import KINDS, SYSTEM_PARTITION
-from shared.delivery.handling import Delivery
+from shared.delivery import outbox
+from shared.delivery.handling import Delivery, Left
 from shared.delivery.one_commit import commit
 from shared.delivery.retry import Park
+from shared.delivery.run_documents import payload_fingerprint, receipt_document, run_document_of
 from shared.ports.document_store import Document
 from shared.runs.life_cycle import Run, is_terminal, moved_to, pending, signal, with_signals
 
@@ -70,13 +74,17 @@ async def park_command(delivery: Delivery, incoming: Incoming, command: AnyComma
         "command_type": command.command_type,
         "run_id": run["run_id"],
     }
-    receipt = receipt_document(partition, key, run, expires_at=after(now, days=KINDS["receipt"].days_to_live))
-    writes = [_document(partition, body), run_document_of(partition, run, run_document), receipt]
-    if flow:
-        writes += flow.when_parked(command, documents, reason=why.reason, at=at)
+    expires_at = after(now, days=KINDS["receipt"].days_to_live)
+    fingerprint = payload_fingerprint(orjson.loads(incoming.body)["payload"])
+    receipt = receipt_document(partition, key, run, expires_at=expires_at, fingerprint=fingerprint)
+    left = flow.when_parked(command, documents, run=run, reason=why.reason) if flow else Left()
+    nonce = delivery.new_salt()[:8]
+    outgoing = outbox.document_for(partition, key, commands=[], events=left.events, now=now, nonce=nonce)
+    writes = [_document(partition, body), run_document_of(partition, run, run_document), receipt, *left.writes]
     ids = {"parked": key, "command": key, "run": run["run_id"]}
     entry = Entry("command_parked", WORKER, ids, {"reason": why.reason, "lane": incoming.lane})
-    await commit(delivery, partition, writes, [entry], head=documents.get(HEAD_ID))
+    etags = await commit(delivery, partition, [*writes, *outgoing], [entry], head=documents.get(HEAD_ID))
+    await outbox.relay_promptly(delivery, outgoing, etags)
     log.error("parked %s %s: %s", command.command_type, key, why.reason)
 
 
@@ -88,29 +96,6 @@ def _reviewed_run(command: AnyCommand, stored: Document | None, why: Park, at: s
         run = moved_to(run, "Running", at=at)
     run = moved_to(run, "NeedsReview", at=at, code=why.reason, rationale=why.detail or why.reason)
     return with_signals(run, [signal("command_parked", "Error", f"parked: {why.reason}", at=at)])
-
-
-def run_document_of(partition: str, run: Run, stored: Document | None) -> Document:
-    """The `run` document to write: it replaces `stored`, or must not exist yet."""
-    keys = {"state": run["status"]}
-    if run["subject"]:
-        keys["subject"] = run["subject"]
-    etag = stored.etag if stored else ""
-    return Document(partition, f"run:{run['run_id']}", "run", run, sort=run["created_at"], keys=keys, etag=etag)
-
-
-def receipt_document(
-    partition: str,
-    command_id: str,
-    run: Run,
-    *,
-    expires_at: str,
-    fingerprint: str = "",
-    answer: dict[str, Any] | None = None,
-) -> Document:
-    """`this command id was handled`, committed together with its result."""
-    body = {"run_id": run["run_id"], "status": run["status"], "fingerprint": fingerprint, "answer": answer or {}}
-    return Document(partition, f"receipt:{command_id}", "receipt", body, expires_at=expires_at)
 
 
 def _parked_body(key: str, incoming: Incoming, why: Park, at: str) -> dict[str, Any]:

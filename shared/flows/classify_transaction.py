@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.audit.record import Entry
-from shared.contracts.identity import run_id_of
-from shared.delivery.handling import Outcome, Work
+from shared.contracts.identity import partition_of, run_id_of
+from shared.delivery.handling import Left, Outcome, Work
 from shared.errors import TerminalError
 from shared.flows.classification_record import answer_json, decided_body, decision_json, finished, score
 from shared.guard.decision import Answer, Decision
@@ -21,7 +21,7 @@ from shared.ledger.events import decision_changed
 from shared.ledger.memory import memory_keys
 from shared.ports.document_store import Body, Document
 from shared.ports.event_publisher import CloudEvent
-from shared.runs.life_cycle import moved_to, stage, with_stages
+from shared.runs.life_cycle import Run, moved_to, stage, with_stages
 from shared.specialists.registry import specialists_for
 from shared.specialists.routing import lane_of
 from shared.specialists.runner import Limits, propose_all
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shared.contracts.transactions import TransactionFacts
 
 MAX_TENANTS_KEPT = 1000
+PARKED = "command_parked"
 GUARD = {"kind": "guard", "id": "policy"}
 
 
@@ -62,7 +63,7 @@ class ClassifyTransactionFlow:
         facts = work.command.payload.transaction
         stored = work.documents.get(ledger.transaction_doc_id(facts.transaction_id))
         body = self._transaction(work, facts, stored)
-        if body["review_state"] in ("Categorized", "Reviewed"):
+        if body["decision_version"] and body["reason_codes"][:1] != [PARKED]:
             return _already_decided(work, facts, body)
         case = await self._case(work, facts)
         lane = lane_of(case)
@@ -78,13 +79,22 @@ class ClassifyTransactionFlow:
         )
         return self._outcome(work, body, answers, decision, etag=stored.etag if stored else "")
 
-    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
-        """A transaction whose classification cannot be done waits for a person like any other uncertain one."""
-        stored = documents.get(ledger.transaction_doc_id(command.payload.transaction.transaction_id))
-        if stored is None or stored.body["review_state"] != "Unclassified":
-            return []
-        body = ledger.decided(stored.body, "NeedsReview", at=at, reason_codes=["command_parked", reason])
-        return [ledger.transaction_document(stored.partition, body, etag=stored.etag)]
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
+        """A transaction whose classification cannot be done waits for a person like any other uncertain one. One that
+        another command is to decide is left to that."""
+        facts, at, run_id = command.payload.transaction, run["completed_at"], run["run_id"]
+        partition = partition_of(command.tenant)
+        stored = documents.get(ledger.transaction_doc_id(facts.transaction_id))
+        if stored is None:
+            body = ledger.unclassified(partition, facts.model_dump(), at=at, ingestion_id="", run_id=run_id).body
+        elif stored.body["run_id"] == run_id and stored.body["review_state"] == "Unclassified":
+            body = stored.body
+        else:
+            return Left()
+        body = ledger.decided(body, "NeedsReview", at=at, reason_codes=[PARKED, reason])
+        told = {"run_id": run_id, "correlation_id": command.correlation_id, "traceparent": command.traceparent}
+        document = ledger.transaction_document(partition, body, etag=stored.etag if stored else "")
+        return Left([document], [decision_changed(partition, body, at=at, **told)])
 
     def _transaction(self, work: Work, facts: TransactionFacts, stored: Document | None) -> Body:
         """The stored transaction; an outside producer's is new. A message that tells another story is refused."""

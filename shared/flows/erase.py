@@ -126,7 +126,7 @@ async def _read(delivery: Delivery, partition: str, document_id: str) -> Documen
 async def _begun(delivery: Delivery, partition: str, wish: Mapping[str, Any], key: str, by: str) -> Document:
     """The erasure's document: as it stands, or a new one, committed with the record that it was asked for."""
     digest = sha256(canonical(dict(wish))).hexdigest()
-    erasure_id = deterministic_id(partition, "erasure", f"{by}:{key}")
+    erasure_id = deterministic_id(partition, "erasure", f"{by}\x1f{key}")
     documents = await delivery.store.read_many(partition, [f"erasure:{erasure_id}", HEAD_ID])
     stored = documents.get(f"erasure:{erasure_id}")
     if stored is not None:

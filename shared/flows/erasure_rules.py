@@ -155,7 +155,7 @@ KEPT_IN_PART = frozenset({"ingestion"})
 """It names at most ids."""
 ALTERED_IN_WHOLE: Mapping[str, Rule] = {"transaction": _TRANSACTION, "audit": _AUDIT, "run": _RUN}
 KEPT_ALWAYS = frozenset({"audit_head", "receipt", "erasure", "membership", "tenant", "outbox"})
-"""An outbox document is emptied when it is sent, and what it sends finds its run cancelled."""
+"""An outbox document is deleted when it is sent, and what it sends finds its run cancelled."""
 
 
 def rules_for(scope: Scope, kinds: Iterable[str]) -> dict[str, Rule]:

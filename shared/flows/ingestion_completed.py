@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from shared.audit.record import Entry
 from shared.contracts.commands import envelope
-from shared.delivery.handling import Outcome, Work
+from shared.delivery.handling import Left, Outcome, Work
 from shared.ledger import transactions as ledger
 from shared.ports.document_store import Document
-from shared.runs.life_cycle import moved_to, stage, with_stages
+from shared.runs.life_cycle import Run, moved_to, stage, with_stages
 
 if TYPE_CHECKING:
     from shared.contracts.commands import IngestionCompletedEnvelope
@@ -28,35 +28,36 @@ class IngestionCompletedFlow:
     async def handle(self, work: Work) -> Outcome:
         at = work.at
         batch = work.command.payload
-        facts = {one.transaction_id: one.model_dump() for one in batch.transactions}
+        rows = [one.model_dump() for one in batch.transactions]
+        named = {ledger.row_command_id(work.partition, row): row for row in rows}  # equal rows once
         commands = [
             envelope(
                 "ClassifyTransaction",
-                {"transaction": one},
-                command_id=ledger.classify_command_id(work.partition, one["transaction_id"]),
+                {"transaction": row},
+                command_id=command_id,
                 tenant=work.command.tenant,
                 source=batch.source,
                 issued_at=work.now,
                 causation_id=work.command.command_id,
                 traceparent=work.command.traceparent,
             )
-            for one in facts.values()
+            for command_id, row in named.items()
         ]
         rationale = f"{len(commands)} of {len(batch.transactions)} transactions sent on"
         done = stage("fan_out", "Succeeded", order=1, at=at, code="batch_accepted", rationale=rationale)
         ids = {"run": work.run["run_id"], "command": work.command.command_id, "batch": batch.batch_id}
         who = {"kind": "producer", "id": work.command.producer}
-        payload = {"transaction_ids": list(facts), "source": batch.source}
+        payload = {"transaction_ids": [row["transaction_id"] for row in named.values()], "source": batch.source}
         return Outcome(
             run=moved_to(with_stages(work.run, [done]), "Completed", at=at),
             entries=[Entry("batch_accepted", who, ids, payload)],
-            writes=profile_writes(work.partition, work.documents.get(ledger.PROFILE_ID), facts.values()),
+            writes=profile_writes(work.partition, work.documents.get(ledger.PROFILE_ID), rows),
             commands=commands,
         )
 
-    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
-        del command, documents, reason, at  # nothing was stored yet for the batch
-        return []
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
+        del command, documents, run, reason  # nothing was stored yet for the batch
+        return Left()
 
 
 def profile_writes(partition: str, stored: Document | None, facts: Any) -> list[Document]:

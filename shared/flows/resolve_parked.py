@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from shared.audit.record import Entry
-from shared.contracts.commands import OURSELVES
+from shared.contracts.commands import OURSELVES, parse_envelope
 from shared.contracts.identity import deterministic_id
-from shared.delivery.handling import Outcome, Work
+from shared.delivery.handling import Left, Outcome, Work
 from shared.errors import NotFoundError, StateConflictError
 from shared.ports.document_store import Document
-from shared.runs.life_cycle import moved_to, stage, with_stages
+from shared.runs.life_cycle import Run, moved_to, stage, with_stages
 
 if TYPE_CHECKING:
     from shared.contracts.commands import ResolveParked, ResolveParkedEnvelope
@@ -56,16 +54,16 @@ class ResolveParkedFlow:
             answer={"parked_id": wish.parked_id, "state": state, "replayed_as": replayed_as},
         )
 
-    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
-        del command, documents, reason, at  # never travels on a lane, so it is never parked
-        return []
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
+        del command, documents, run, reason  # never travels on a lane, so it is never parked
+        return Left()
 
 
 def _again(stored: Document, work: Work) -> dict[str, Any]:
     """The parked envelope as a new command of ours."""
     if not stored.body["command_id"]:
         raise StateConflictError("what was parked is no command: it can only be discarded", code="not_replayable")
-    command: dict[str, Any] = orjson.loads(stored.body["message"])
+    command: dict[str, Any] = parse_envelope(stored.body["message"].encode()).model_dump()
     command["command_id"] = deterministic_id(work.partition, "replay", stored.body["parked_id"])
     command["causation_id"] = work.command.command_id
     command["producer"] = OURSELVES

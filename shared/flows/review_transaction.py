@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.audit.record import Entry
-from shared.delivery.handling import Outcome, Work
+from shared.delivery.handling import Left, Outcome, Work
 from shared.errors import InvalidInputError, NotFoundError, StateConflictError
 from shared.flows.classify_transaction import decision_changed_by
 from shared.guard.policy import Policy
 from shared.ledger import transactions as ledger
 from shared.ports.document_store import Body, Document
-from shared.runs.life_cycle import moved_to, stage, with_stages
+from shared.runs.life_cycle import Run, moved_to, stage, with_stages
 
 if TYPE_CHECKING:
     from shared.contracts.commands import ReviewTransaction, ReviewTransactionEnvelope
@@ -44,9 +44,9 @@ class ReviewTransactionFlow:
         changed = self._reviewed(stored.body, review, chart or self.policy.chart, work)
         return _outcome(work, stored, changed, review)
 
-    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
-        del command, documents, reason, at  # a review never travels on a lane, so it is never parked
-        return []
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
+        del command, documents, run, reason  # a review never travels on a lane, so it is never parked
+        return Left()
 
     def _reviewed(self, body: Body, review: ReviewTransaction, chart: frozenset[str], work: Work) -> Body:
         at = work.at

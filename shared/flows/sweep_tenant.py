@@ -13,7 +13,7 @@ from shared.audit.trail import Verification, verify
 from shared.contracts.commands import SweepTenant, SweepTenantEnvelope, envelope
 from shared.contracts.identity import deterministic_id
 from shared.contracts.instants import after
-from shared.delivery.handling import Delivery, Outcome, Work
+from shared.delivery.handling import Delivery, Left, Outcome, Work
 from shared.delivery.intake import accept
 from shared.delivery.tenants import enumerate_tenants
 from shared.errors import ConflictError
@@ -21,7 +21,7 @@ from shared.guard.policy import AnomalyRule, Policy
 from shared.ledger.descriptor import normalised
 from shared.ports.checkpoint_log import CheckpointLog
 from shared.ports.document_store import MAX_PAGE, Body, Document, DocumentStore
-from shared.runs.life_cycle import Signal, moved_to, signal, stage, with_signals, with_stages
+from shared.runs.life_cycle import Run, Signal, moved_to, signal, stage, with_signals, with_stages
 from shared.specialists.anomaly import unusual
 
 SWEEPER = {"kind": "timer", "id": "nightly-sweep"}
@@ -94,9 +94,9 @@ class SweepTenantFlow:
         new = await _not_raised_yet(work, found)
         return _outcome(work, state, verified, new, looked_at=len(transactions))
 
-    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
-        del command, documents, reason, at  # the parked command itself, with its signal, is the escalation
-        return []
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
+        del command, documents, run, reason  # the parked command itself, with its signal, is the escalation
+        return Left()
 
     async def _verified(self, work: Work, state: Document | None) -> Verification:
         """Goes on from the last verified record; a full verification is a command of its own."""

@@ -24,7 +24,7 @@ MAX_LISTED = 100
 
 def upload_id(partition: str, purpose: str, *, caller: str, key: str) -> str:
     """The id of a caller's upload under an idempotency key. `purpose`: what kind of upload it is."""
-    return deterministic_id(partition, purpose, f"{caller}:{key}")
+    return deterministic_id(partition, purpose, f"{caller}\x1f{key}")
 
 
 async def upload_state(

@@ -91,6 +91,7 @@ REASONS: Final[dict[str, Reason]] = {
     "unauthenticated_command": Reason(
         "Error", NEEDS_REVIEW, "Nobody we know sent this command: no run vouches for it and no producer is listed."
     ),
+    "command_id_reused": Reason("Error", NEEDS_REVIEW, "Another command was handled under this id before."),
     "facts_differ": Reason("Error", NEEDS_REVIEW, "A transaction with this id and other facts is already stored."),
     "retries_exhausted": Reason("Error", NEEDS_REVIEW, "The command failed for passing reasons too often."),
     "unexpected_error": Reason("Error", NEEDS_REVIEW, "Our own code failed on this command three times."),

@@ -8,9 +8,10 @@ anything -> `NeedsReview`; `Erased` is the end: only the id is left, so that it 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 
+from shared.audit.record import canonical
 from shared.contracts.identity import deterministic_id
 from shared.errors import StateConflictError
 from shared.ledger.descriptor import normalised
@@ -38,6 +39,12 @@ def transaction_doc_id(transaction_id: str) -> str:
 def classify_command_id(partition: str, transaction_id: str) -> str:
     """One transaction is classified by one command, whoever brings it and however often."""
     return deterministic_id(partition, "classify", transaction_id)
+
+
+def row_command_id(partition: str, facts: dict[str, Any]) -> str:
+    """The command of a batch's row: the same facts give the same one, other facts under the same id another."""
+    told = sha256(canonical(facts)).hexdigest()
+    return deterministic_id(partition, "classify-row", f"{facts['transaction_id']}\x1f{told}")
 
 
 def merchant_doc_id(descriptor: str, currency: str) -> str:

@@ -62,7 +62,7 @@ def messages_in(receiver: LaneReceiver) -> Iterator[SimpleNamespace]:
         )
 
 
-async def test_a_statement_is_accepted_with_one_commit_and_one_outbox_mark_per_forty_rows(lane: Lane):
+async def test_a_statement_is_accepted_with_one_commit_and_one_outbox_document_per_forty_rows(lane: Lane):
     kinds = [set(commit) for commit in lane.store.commits]
     assert sum("transaction" in commit for commit in kinds) == 2
     assert sum(commit == {"outbox"} for commit in kinds) == 2
@@ -80,7 +80,7 @@ async def test_each_classification_costs_one_read_many_at_most_one_query_and_one
         batches = [commit for commit in lane.store.commits if commit != ("outbox",)]
         assert len(batches) == 1
         assert {"receipt", "run", "transaction", "audit", "audit_head", "outbox"} <= set(batches[0])
-        assert len(lane.store.commits) <= 2  # the batch, and the mark that its event was sent
+        assert len(lane.store.commits) <= 2  # the batch, and the end of the outbox document when its event was sent
         assert asked["read"] <= 1  # the head, when it is checkpointed outside the store
 
 

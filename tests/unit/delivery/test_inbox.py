@@ -16,7 +16,7 @@ from shared.contracts.commands import envelope, parse_envelope
 from shared.contracts.identity import run_id_of
 from shared.contracts.instants import text
 from shared.delivery.dead_letters import park_dead_letter
-from shared.delivery.handling import Outcome, Producer, Work
+from shared.delivery.handling import Left, Outcome, Producer, Work
 from shared.delivery.inbox import handle_once
 from shared.delivery.intake import accept
 from shared.delivery.outbox import relay_stragglers
@@ -24,7 +24,7 @@ from shared.delivery.parking import Incoming
 from shared.delivery.tenants import register
 from shared.errors import ConflictError, RetryableError, TerminalError
 from shared.ports.document_store import Document
-from shared.runs.life_cycle import moved_to
+from shared.runs.life_cycle import Run, moved_to
 from tests.bench import Bench, facts, make_bench
 
 LANE = "runtime-ingestion-completed"
@@ -53,8 +53,8 @@ class CountingFlow:
         run = moved_to(work.run, "Completed", at=text(work.now))
         return Outcome(run=run, entries=[entry], writes=[document], events=[event])
 
-    def when_parked(self, command: Any, documents: Mapping[str, Document], *, reason: str, at: str) -> list[Document]:
-        return []
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
+        return Left()
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ async def test_a_passing_failure_sends_a_scheduled_copy_with_the_next_attempt(be
     flow_of(bench).before = busy
     assert await handle_once(bench.delivery, message) == "retried"
     copy = bench.bus.sent[-1]
-    assert copy.message_id == "c-1:2"
+    assert copy.message_id.startswith("c-1:2:")
     assert copy.scheduled_at > text(bench.clock())
     assert orjson.loads(copy.body)["attempt"] == 2
     flow_of(bench).before = None

@@ -36,7 +36,7 @@ class Down:
         if store is not None:
             self.read, self.read_many, self.query, self.due = store.read, store.read_many, store.query, store.due
 
-    async def send(self, *given: Any) -> None:
+    async def send(self, *given: Any, **named: Any) -> None:
         raise RetryableError("down")
 
     publish = commit = send

@@ -120,6 +120,14 @@ async def test_rubbish_for_the_hosts_own_addresses_is_a_4xx(asked: Request):
     assert 400 <= (await app().handle(asked)).status < 500
 
 
+@finding("`Origin: null` (a sandboxed page) has an empty authority, and the empty name counts as this machine")
+@pytest.mark.parametrize("origin", ["null"])
+async def test_a_page_of_another_origin_reaches_none_of_the_hosts_own_addresses(origin: str):
+    answers = [await app().handle(request("POST", "/admin/functions/grid", b'{"input": "{}"}', origin=origin)),
+               await app().handle(request("POST", HOOK, b"{}", origin=origin))]  # fmt: skip
+    assert [answer.status for answer in answers] == [403, 403]
+
+
 FULL_DISK = """
 import asyncio, resource, sys
 from datetime import UTC, datetime
