@@ -1,11 +1,13 @@
 """What is in the README works when pasted."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from shared.settings import settings_from
 from tests.journeys.hosts import ROOT, LocalHost
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,3 +66,11 @@ def test_the_export_is_verified_by_twenty_lines_of_plain_python():
     script = (Path(ROOT) / "docs" / "verify_export.py").read_text(encoding="utf-8")
     code = [line for line in script.splitlines() if line.strip() and not line.startswith(("import", "from", '"""'))]
     assert len(code) <= 22
+
+
+def test_the_sample_settings_are_the_settings_there_are():
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
+    settings = (ROOT / "shared" / "settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'environment\.get\("([A-Z_]+)"', settings)) - {"WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME"}
+    assert set(sample) == read | {"FUNCTIONS_WORKER_RUNTIME"}
+    assert settings_from(sample).auth_mode == "dev"
