@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,7 +18,7 @@ from shared.contracts.instants import after
 from shared.delivery.handling import Delivery, Left, Outcome, Work
 from shared.delivery.intake import accept
 from shared.delivery.tenants import enumerate_tenants
-from shared.errors import ConflictError
+from shared.errors import ConflictError, RetryableError
 from shared.guard.policy import AnomalyRule, Policy
 from shared.ledger.descriptor import normalised
 from shared.ports.checkpoint_log import CheckpointLog
@@ -24,6 +26,9 @@ from shared.ports.document_store import MAX_PAGE, Body, Document, DocumentStore
 from shared.runs.life_cycle import Run, Signal, moved_to, signal, stage, with_signals, with_stages
 from shared.specialists.anomaly import unusual
 
+log = logging.getLogger("countersign.sweep")
+
+SECOND_TRY_SECONDS = 10.0
 SWEEPER = {"kind": "timer", "id": "nightly-sweep"}
 STATE_ID = "counter:sweep"
 MAX_TRANSACTIONS = 5_000
@@ -44,29 +49,39 @@ class Finding(NamedTuple):
 
 
 async def start_sweeps(delivery: Delivery, *, day: str) -> int:
-    """Accept one `SweepTenant` per registered tenant for `day`; returns how many were new. A repeat changes nothing."""
-    accepted, cursor = 0, ""
+    """Accept one `SweepTenant` per registered tenant for `day`; returns how many were new. A repeat changes nothing.
+
+    A tenant that fails keeps nobody else from being swept: it is tried again at the end, and the last error is raised
+    when that fails too.
+    """
+    accepted, failed, cursor = 0, list[str](), ""
     while True:
         page = await enumerate_tenants(delivery, cursor=cursor)
         for document in page.documents:
-            tenant = document.body["tenant"]
-            command_id = deterministic_id(tenant, "sweep", day)
-            command = envelope(
-                "SweepTenant",
-                {"day": day},
-                command_id=command_id,
-                tenant=tenant,
-                source="timer",
-                issued_at=delivery.now(),
-            )
             try:
-                await accept(delivery, tenant, [command], key=command_id)
-                accepted += 1
-            except ConflictError:
-                continue  # accepted before: by an earlier firing for the same day
+                accepted += await _start_sweep(delivery, document.body["tenant"], day)
+            except RetryableError as error:
+                log.warning("the sweep of one tenant waits: %s", error)
+                failed.append(document.body["tenant"])
         cursor = page.cursor
         if not cursor:
-            return accepted
+            break
+    if failed:
+        await asyncio.sleep(SECOND_TRY_SECONDS)
+    for tenant in failed:
+        accepted += await _start_sweep(delivery, tenant, day)
+    return accepted
+
+
+async def _start_sweep(delivery: Delivery, tenant: str, day: str) -> bool:
+    command_id = deterministic_id(tenant, "sweep", day)
+    now = delivery.now()
+    command = envelope("SweepTenant", {"day": day}, command_id=command_id, tenant=tenant, source="timer", issued_at=now)
+    try:
+        await accept(delivery, tenant, [command], key=command_id)
+    except ConflictError:
+        return False  # accepted before: by an earlier firing for the same day
+    return True
 
 
 @dataclass(frozen=True, slots=True)

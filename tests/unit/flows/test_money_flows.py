@@ -22,7 +22,8 @@ from shared.contracts.instants import text
 from shared.delivery.handling import Producer
 from shared.delivery.inbox import execute, handle_once
 from shared.delivery.parking import Incoming
-from shared.errors import IdempotencyMismatchError, InvalidInputError, NotFoundError, StateConflictError
+from shared.delivery.tenants import register
+from shared.errors import IdempotencyMismatchError, InvalidInputError, NotFoundError, RetryableError, StateConflictError
 from shared.flows.decision_changed import counts, react
 from shared.flows.keep_profile import keep_profile
 from shared.flows.sweep_tenant import start_sweeps
@@ -360,3 +361,20 @@ async def test_a_tenants_own_limit_and_chart_judge_and_are_named_in_the_decision
     below, above = await transaction(bench, "t-1"), await transaction(bench, "t-2")
     assert (below["review_state"], above["reason_codes"][0]) == ("Categorized", "amount_over_limit")
     assert below["policy_version"].startswith(f"{policy().version}+")
+
+
+async def test_a_tenant_whose_sweep_cannot_be_accepted_holds_up_nobody_else(bench: Bench, monkeypatch):
+    for tenant in ("a-house", "b-house", "c-house"):
+        await register(bench.delivery, tenant)
+    real, failing = bench.store.commit, {"a-house": 1}
+
+    async def commit(partition: str, *given: Any, **named: Any) -> Any:
+        if failing.get(partition):
+            failing[partition] -= 1
+            raise RetryableError("busy", code="store_unavailable")
+        return await real(partition, *given, **named)
+
+    monkeypatch.setattr(bench.store, "commit", commit)
+    monkeypatch.setattr("shared.flows.sweep_tenant.SECOND_TRY_SECONDS", 0)
+    assert await start_sweeps(bench.delivery, day="2026-03-02") == 3
+    assert await start_sweeps(bench.delivery, day="2026-03-02") == 0
