@@ -5,44 +5,73 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
 from pathlib import Path
 
 from local import log
-from local.host import DEFAULT_PORT, Host
+from local.host import DEFAULT_PORT, Host, settle_heap
 from local.runtime import Runtime
-from shared.errors import CountersignError
+from shared.errors import ConfigurationError, CountersignError
+
+logger = logging.getLogger("countersign.local")
 
 STUCK_SECONDS = 3.0
+STDIN = 0
 
 
-async def serve(host: Host) -> None:
-    """Until SIGINT or SIGTERM. One line on stdout says where; nothing else is printed there."""
+async def serve(host: Host, *, until_stdin_closes: bool = False) -> None:
+    """Until SIGINT or SIGTERM. One line on stdout says where; nothing else is printed there.
+
+    until_stdin_closes: whoever started us holds the other end of stdin, and we do not outlive it, however it ends.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
+    if until_stdin_closes:
+        _stop_with_stdin(loop, stopping)
     await host.start()
+    settle_heap()
+    try:
+        _tell(host)
+        await stopping.wait()
+    finally:
+        await host.stop()
+
+
+def _tell(host: Host) -> None:
     line = {
         "level": "info",
         "message": "listening",
         "url": f"http://127.0.0.1:{host.port}",
         "functions": host.functions,
     }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
     try:
-        await stopping.wait()
-    finally:
-        await host.stop()
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        logger.warning("listening at %s, but whoever was to hear of it on stdout is gone", line["url"])
 
 
-def run(host: Host) -> int:
+def _stop_with_stdin(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+    def read() -> None:
+        if not os.read(STDIN, 4096):
+            loop.remove_reader(STDIN)
+            stopping.set()
+
+    try:
+        loop.add_reader(STDIN, read)
+    except PermissionError as error:
+        raise ConfigurationError("--until-stdin-closes needs a pipe as stdin: leave it out here") from error
+
+
+def run(host: Host, *, until_stdin_closes: bool = False) -> int:
     """Serve; the process's exit code."""
     try:
-        asyncio.run(serve(host))
+        asyncio.run(serve(host, until_stdin_closes=until_stdin_closes))
     except CountersignError as error:
         sys.stderr.write(f"countersign: {error}\n")
         return 1
@@ -78,12 +107,14 @@ def main() -> None:
     command.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
     command.add_argument("--data", type=Path, default=Path(".countersign"), help="data folder (default: %(default)s)")
     command.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
+    command.add_argument("--until-stdin-closes", action="store_true", help="stop when the process that started it ends")
     commands.add_parser("run", help="the main job on a sample statement, or on your own file (run --help)")
     commands.add_parser("chaos", help="kill -9 at random moments, and check that nothing was lost (chaos --help)")
     commands.add_parser("verify", help="check every audit chain of a data folder (verify --help)")
     options = parser.parse_args()
     log.set_up()
-    leave(run(Host(options.app_dir, options.data, options.port)))
+    host = Host(options.app_dir, options.data, options.port)
+    leave(run(host, until_stdin_closes=options.until_stdin_closes))
 
 
 if __name__ == "__main__":

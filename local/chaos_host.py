@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local.chaos_plan import Upload
+from local.child_host import SERVE
 from local.job import JobFailedError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,10 +50,10 @@ class Victim:
         environment |= {"AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1"}
         with (self.folder / f"host-{self._starts}.log").open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
-                [sys.executable, "-m", "local", "serve", "--port", "0", "--data", str(self.folder / "data")],
+                [*SERVE, "--data", str(self.folder / "data")],
                 cwd=ROOT,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # it closes when we end, however that is: the host must not outlive us
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -88,8 +88,9 @@ class Victim:
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
         _running.discard(process)
         return code
 

@@ -18,6 +18,7 @@ from typing import Self
 from local.job import Deadline, JobFailedError
 
 ROOT = Path(__file__).resolve().parent.parent
+SERVE = (sys.executable, "-m", "local", "serve", "--port", "0", "--until-stdin-closes")
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 MARK = "made-by-the-main-job"
@@ -76,10 +77,10 @@ class ChildHost:
         environment |= {"COUNTERSIGN_DATA": str(self.folder), "AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1"}
         with (self.folder / "host.log").open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
-                [sys.executable, "-m", "local", "serve", "--port", "0", "--data", str(self.folder)],
+                [*SERVE, "--data", str(self.folder)],
                 cwd=ROOT,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # it closes when we end, however that is: the host must not outlive us
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -100,8 +101,9 @@ class ChildHost:
             process.kill()
             process.wait()
             self.exit_code = -signal.SIGKILL
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def check_alive(self) -> None:
         """`JobFailedError` when the host has ended by itself."""

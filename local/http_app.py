@@ -13,7 +13,10 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+import orjson
 
 from local.http_parser import Request
 from local.http_server import Response, problem
@@ -45,7 +48,10 @@ class HttpApp:
             return problem(421, "this server answers only to the name of this machine (see COUNTERSIGN_ALLOWED_HOSTS)")
         path, _, query = request.target.partition("?")
         if not path.startswith("/"):
-            path = urlsplit(path).path or "/"
+            try:
+                path = urlsplit(path).path or "/"
+            except ValueError:
+                return problem(400, "the request's target is no address")
         if path.startswith(("/admin/", "/runtime/")):
             return await self._own(request, path, query)
         match = self._router.find(request.method, path)
@@ -70,7 +76,7 @@ class HttpApp:
 
     async def _own(self, request: Request, path: str, query: str) -> Response:
         origin = request.headers.get("origin", "")
-        if origin and not is_here(urlsplit(origin).netloc):
+        if origin and not _is_own(origin):
             return problem(403, "the host's own addresses are not for other origins")
         parts = path.strip("/").split("/")
         match request.method, [part.lower() for part in parts]:
@@ -96,10 +102,7 @@ class HttpApp:
             return problem(404, f"there is no function {name}")
         if function.kind == "http":
             return problem(400, "call an HTTP function at its route")
-        try:
-            given = json.loads(body) if body.strip() else {}
-        except ValueError:
-            given = None
+        given = _parsed(body) if body.strip() else {}
         if not isinstance(given, dict) or not isinstance(given.get("input", ""), str):
             return problem(400, 'the body is JSON, {"input": "..."}')
         if function.kind == "event_grid" and _events(given.get("input", "").encode()) is None:
@@ -146,6 +149,15 @@ def is_here(host: str) -> bool:
     return name in _HERE or name in os.environ.get("COUNTERSIGN_ALLOWED_HOSTS", "").lower().split(",")
 
 
+def _is_own(origin: str) -> bool:
+    """Whether a page of this origin may use the host's own addresses. `null` (a sandboxed page) has no authority."""
+    try:
+        authority = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return bool(authority) and is_here(authority)
+
+
 def _query(query: str) -> dict[str, str]:
     """Repeated names are joined by a comma, as the real host does."""
     found: dict[str, str] = {}
@@ -154,11 +166,17 @@ def _query(query: str) -> dict[str, str]:
     return found
 
 
-def _events(body: bytes) -> list[dict[str, object]] | None:
+def _parsed(body: bytes) -> Any:
+    """None for what is no JSON, is nested too deep, or holds half a character (a lone surrogate)."""
     try:
-        parsed = json.loads(body)
+        orjson.loads(body)  # judges all of that; json keeps numbers of any size
+        return json.loads(body)
     except ValueError:
         return None
+
+
+def _events(body: bytes) -> list[dict[str, object]] | None:
+    parsed = _parsed(body)
     events = parsed if isinstance(parsed, list) else [parsed]
     return events if all(isinstance(event, dict) for event in events) else None
 

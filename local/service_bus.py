@@ -8,6 +8,7 @@ messages gives its slot back at once (there it is held for `sessionIdleTimeout`,
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -154,12 +155,11 @@ class Pump:
 def fields_of(received: Received) -> dict[str, str | int]:
     """The trigger metadata that the platform's extension sends; fields a message does not have are left out."""
     message, lock = received.message, received.lock
-    enqueued = datetime.fromtimestamp(int(received.enqueued_at), UTC).isoformat()  # whole seconds parse 4 times faster
     fields: dict[str, str | int] = {
         "MessageId": message.message_id,
         "DeliveryCount": lock.delivery_count,
         "SequenceNumber": lock.sequence,
-        "EnqueuedTimeUtc": enqueued,
+        "EnqueuedTimeUtc": _second(int(received.enqueued_at)),
         "LockToken": f"{lock.token:08x}-0000-4000-8000-{lock.sequence:012x}",
     }
     if message.session_id:
@@ -173,3 +173,9 @@ def fields_of(received: Received) -> dict[str, str | int]:
         fields["DeadLetterErrorDescription"] = received.dead_description
         fields["DeadLetterSource"] = received.queue.removesuffix(DEAD_LETTER_SUFFIX)
     return fields
+
+
+@functools.lru_cache(maxsize=64)
+def _second(at: int) -> str:
+    """Whole seconds, in the first of the forms that Microsoft's decoding tries: any other costs it a multiple."""
+    return datetime.fromtimestamp(at, UTC).isoformat()

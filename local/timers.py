@@ -1,7 +1,8 @@
 """Timer functions: six-field NCRONTAB in UTC, the next occurrence kept in the lanes' file.
 
 An occurrence missed while the host was down is fired once, at start, with `past_due`. An occurrence that falls into a
-run of the same function is skipped, as on the platform. A failure is logged and not retried.
+run of the same function is skipped, as on the platform. A failure is logged and not retried. When the clock is set
+back, the next occurrence is counted anew: it may come a second time, but nothing waits for the old time to return.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from shared.adapters.embedded.lanes import SqliteLanes
 from shared.errors import ConfigurationError, RetryableError
 
 logger = logging.getLogger("countersign.local.timers")
+
+SET_BACK_SECONDS = 60.0
+"""A clock corrected by less only delays: what has just been fired must not come again for it."""
 
 _SAVE = "INSERT OR REPLACE INTO timer (name, schedule, due_at, last_at) VALUES (?,?,?,?)"
 
@@ -52,6 +56,12 @@ class _Timer:
         self.past_due = False
         self.running = asyncio.Lock()
 
+    def not_later(self, now: float) -> None:
+        """An occurrence further away than the next one was counted by a clock that has been set back."""
+        if self.due_at > following(self.schedule, now + SET_BACK_SECONDS):
+            logger.warning("the clock was set back: %s is counted anew", self.function.name)
+            self.due_at = following(self.schedule, now)
+
 
 class Timers:
     """All timer functions of the app. `tick` fires what is due; `fire` fires one now."""
@@ -60,6 +70,7 @@ class Timers:
         self._runtime = runtime
         self._lanes = lanes
         self._clock = clock
+        self._latest = 0.0
         self._timers: dict[str, _Timer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         for function in runtime.of_kind("timer"):
@@ -70,12 +81,13 @@ class Timers:
         reader = self._lanes.reader()
         saved = {name: rest for name, *rest in reader.execute("SELECT name, schedule, due_at, last_at FROM timer")}
         reader.close()
-        now = self._clock()
+        now = self._latest = self._clock()
         for function in self._runtime.of_kind("timer"):
             schedule, due_at, last_at = saved.get(function.name, ("", 0.0, 0.0))
             timer = self._timers[function.name] = _Timer(function, due_at, last_at)
             if schedule != timer.schedule:
                 timer.due_at = following(timer.schedule, now)
+            timer.not_later(now)
             timer.past_due = timer.due_at <= now
             if function.binding.get("runOnStartup") is True:
                 timer.due_at = now
@@ -84,6 +96,10 @@ class Timers:
     def tick(self) -> None:
         """Called about ten times a second."""
         now = self._clock()
+        if now < self._latest:
+            for timer in self._timers.values():
+                timer.not_later(now)
+        self._latest = now
         for timer in self._timers.values():
             if timer.due_at <= now and not timer.running.locked():
                 timer.due_at = following(timer.schedule, now)  # until the run has ended; then it is counted anew

@@ -1,8 +1,8 @@
 """The telemetry sink: where `trace` and `score` events go (Event Hubs).
 
-Promise: `emit` returns at once, never raises, never blocks and never changes an outcome. The buffer is bounded; what
-does not fit, or cannot be delivered, is dropped and counted in `dropped`. `flush` tries to deliver what is buffered
-within about a second and never raises either.
+Promise: `emit` returns at once, never raises, never blocks and never changes an outcome; what it takes is delivered by
+itself within about a second. The buffer is bounded; what does not fit, or cannot be delivered, is dropped and counted
+in `dropped`. `flush` tries to deliver what is buffered within about a second and never raises either.
 """
 
 from __future__ import annotations

@@ -25,6 +25,16 @@ async def test_events_are_taken_until_the_buffer_is_full_then_dropped_and_counte
     assert sink.dropped == 3
 
 
+async def test_the_buffer_empties_itself(open_sink: Open):
+    sink = open_sink(5)
+    for _ in range(3):
+        for n in range(5):
+            sink.emit({"n": n})
+        await asyncio.sleep(1)
+    await sink.close()
+    assert sink.dropped == 0
+
+
 async def test_what_cannot_be_encoded_is_dropped_and_counted_not_raised(open_sink: Open):
     sink = open_sink(100)
     circle: dict[str, Any] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from local import main_job
+from tests.journeys.hosts import wait_for
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
@@ -106,3 +108,24 @@ def test_a_wrong_file_is_one_clear_line(told: str, tmp_path: Path, capsys, monke
     assert told in shown.err
     assert (shown.out, shown.err.count("\n")) == ("", 1)
     assert not (tmp_path / "demo").exists()
+
+
+def test_a_job_that_is_killed_leaves_no_host_behind(tmp_path: Path):
+    folder = tmp_path / "demo"
+    command = [sys.executable, "-m", "local", "run", "--folder", str(folder), "--limit", str(SECONDS)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
+        wait_for(lambda: is_held(folder / "host.lock"), "a host at work")
+        job.kill()
+    wait_for(lambda: not is_held(folder / "host.lock"), "the end of the host")
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a host works in the folder: its lock ends with its process."""
+    if not lock.exists():
+        return False
+    with lock.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -21,6 +21,7 @@ from shared.adapters.embedded.document_rows import (
     read_sql,
     to_document,
     to_write,
+    unpacked,
 )
 from shared.adapters.embedded.sqlite_file import connect, storage_failure
 from shared.adapters.embedded.sqlite_writer import Executor, SqliteWriter
@@ -58,13 +59,13 @@ class SqliteDocumentStore:
         self._closed = False
 
     async def read(self, partition: str, document_id: str) -> Document | None:
-        found = self._select(read_sql(1), (partition, document_id, text(self._now())))
-        return found[0] if found else None
+        return (await self.read_many(partition, (document_id,))).get(document_id)
 
     async def read_many(self, partition: str, ids: Sequence[str]) -> dict[str, Document]:
         wanted = tuple(dict.fromkeys(ids))
-        found = self._select(read_sql(len(wanted)), (partition, *wanted, text(self._now())))
-        return {document.id: document for document in found}
+        packed = self._fetch(read_sql(len(wanted)), (partition, *wanted, text(self._now())))[0][0]
+        upcast = self._schemas.upcast
+        return {document.id: upcast(document) for document in unpacked(partition, packed)}
 
     async def query(
         self,
@@ -94,7 +95,7 @@ class SqliteDocumentStore:
     ) -> dict[str, str]:
         check_commit(partition, writes, deletes, self._schemas)
         rows = tuple([to_write(document) for document in writes])
-        check_size(sum([len(row.body) for row in rows]))
+        check_size(sum([len(row.values[-1]) for row in rows]))
         if not rows and not deletes:
             return {}
         gone = tuple([((partition, document.id), document.etag) for document in deletes])
@@ -120,13 +121,15 @@ class SqliteDocumentStore:
 
     def _select(self, sql: str, parameters: tuple[Any, ...]) -> list[Document]:
         """The documents of one statement, as today's code knows them."""
+        return [self._schemas.upcast(to_document(row)) for row in self._fetch(sql, parameters)]
+
+    def _fetch(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:
-            rows = self._reader().execute(sql, parameters).fetchall()
+            return self._reader().execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise storage_failure(self._path, error) from error
         except UnicodeEncodeError as error:
             raise TerminalError("invalid_document", "ids and look-ups have no lone surrogates") from error
-        return [self._schemas.upcast(to_document(row)) for row in rows]
 
     def _reader(self) -> sqlite3.Connection:
         if self._closed:
@@ -140,8 +143,8 @@ class SqliteDocumentStore:
 
 
 def _touch(connection: sqlite3.Connection) -> None:
-    """The smallest write that reaches the disk."""
-    connection.execute("UPDATE counter SET last = last")
+    """The smallest write that reaches the disk: SQLite does not write a row that stays as it was."""
+    connection.execute("UPDATE counter SET last = last + 1")
 
 
 def _purge(connection: sqlite3.Connection, now: str, limit: int) -> int:

@@ -63,16 +63,23 @@ class EventTopic:
         """The next delivery to attempt, or None."""
         if not self._ready and self._more:
             self._read_on()
-        if self._later and self._later[0][0] <= now:
-            delivery = heapq.heappop(self._later)[3]
-        elif self._ready:
-            delivery = self._ready.popleft()
-        else:
-            return None
-        body = self._bodies.get(delivery.sequence)
-        if body is None:
-            body = self._reader.execute(_BODY, (delivery.sequence,)).fetchone()[0]
-        return delivery._replace(body=body)
+        while (is_due := bool(self._later) and self._later[0][0] <= now) or self._ready:
+            delivery = self._later[0][3] if is_due else self._ready[0]
+            body = self._body(delivery.sequence)  # before it is taken off: a read that fails must not lose it
+            if is_due:
+                heapq.heappop(self._later)
+            else:
+                self._ready.popleft()
+            if body is not None:
+                return delivery._replace(body=body)
+            self._open.pop(delivery.sequence, None)  # gone from the file: somebody removed it by hand
+        return None
+
+    def _body(self, sequence: int) -> str | None:
+        if (kept := self._bodies.get(sequence)) is not None:
+            return kept
+        row = self._reader.execute(_BODY, (sequence,)).fetchone()
+        return None if row is None else str(row[0])
 
     def delivered(self, delivery: Delivery) -> None:
         """The subscriber has it (or was given up on)."""

@@ -160,8 +160,8 @@ class LaneReceiver:
             self._activating = asyncio.get_running_loop().create_task(self._activate(now))
         version = self._reader.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
-            self._data_version = version
             self._read_on()
+            self._data_version = version  # only now: a read that fails is tried again by the next tick
 
     async def close(self) -> None:
         """Hand the last notes to the writer; they are written when the lanes close."""

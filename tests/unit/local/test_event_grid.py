@@ -13,6 +13,7 @@ import pytest
 
 from local.event_grid import MAX_ATTEMPTS, PARALLEL, EventGrid, next_attempt, retry_scale
 from shared.adapters.embedded.event_publisher import SqliteEventPublisher
+from shared.adapters.embedded.event_topic import EventTopic
 from shared.adapters.embedded.lanes import SqliteLanes
 from shared.errors import ConfigurationError
 from tests.unit.local.clock import Clock
@@ -172,3 +173,17 @@ async def test_an_event_of_another_process_is_noticed(bench: Bench):
     await bench.settle()
     assert bench.calls["a", "x"] == 1
     await other.close()
+
+
+async def test_an_event_that_somebody_removed_by_hand_holds_nobody_up(tmp_path: Path):
+    lanes = SqliteLanes(tmp_path / "lanes.db")
+    await lanes.publish(['"gone"', '"kept"'])
+    topic = EventTopic(lanes, ["a"], lambda: None)
+    topic.load()
+    await lanes.submit(lambda connection: connection.execute("DELETE FROM event WHERE sequence = 1") and None)
+    delivery = topic.take(0.0)
+    assert delivery is not None
+    assert delivery.body == '"kept"'
+    assert topic.take(0.0) is None
+    topic.close()
+    await lanes.close()

@@ -1,4 +1,4 @@
-"""A clock that is set back, a file that fails once, rubbish for the host's own addresses. Marked ones are findings."""
+"""A clock that is set back, a file that fails once, rubbish for the host's own addresses."""
 
 from __future__ import annotations
 
@@ -28,10 +28,6 @@ EVERY_MINUTE = "0 * * * * *"
 HOOK = "/runtime/webhooks/EventGrid?functionName=grid"
 
 
-def finding(diagnosis: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=diagnosis)
-
-
 @pytest.fixture
 async def lanes(tmp_path: Path) -> AsyncIterator[SqliteLanes]:
     made = SqliteLanes(tmp_path / "lanes.db", clock=Clock())
@@ -39,7 +35,6 @@ async def lanes(tmp_path: Path) -> AsyncIterator[SqliteLanes]:
     await made.close()
 
 
-@finding("due_at is kept in wall time: a clock set back by a day stops the outbox relay and all timers for a day")
 @pytest.mark.parametrize("restart", [False, True])
 async def test_a_clock_that_is_set_back_does_not_stop_the_timers(lanes: SqliteLanes, restart: bool):
     fired, clock = [], Clock()
@@ -58,12 +53,11 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_timers(lanes: SqliteLa
     for _ in range(5):
         timers.tick()
         clock.now += 60
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
     await timers.stop()
     assert len(fired) >= 2
 
 
-@finding("take() forgets the delivery before it has read the body: a read that fails once costs a restart")
 async def test_an_event_whose_body_cannot_be_read_once_is_delivered_later(lanes: SqliteLanes, tmp_path: Path):
     told: list[Any] = []
 
@@ -104,7 +98,6 @@ def request(method: str, target: str, body: bytes = b"", **headers: str) -> Requ
     return Request(method, target, {"host": "localhost", **headers}, body, True)
 
 
-@finding("urlsplit raises ValueError for a half bracket, json.loads RecursionError for depth: the host answers 500")
 @pytest.mark.parametrize(
     "asked",
     [
@@ -120,7 +113,6 @@ async def test_rubbish_for_the_hosts_own_addresses_is_a_4xx(asked: Request):
     assert 400 <= (await app().handle(asked)).status < 500
 
 
-@finding("`Origin: null` (a sandboxed page) has an empty authority, and the empty name counts as this machine")
 @pytest.mark.parametrize("origin", ["null"])
 async def test_a_page_of_another_origin_reaches_none_of_the_hosts_own_addresses(origin: str):
     answers = [await app().handle(request("POST", "/admin/functions/grid", b'{"input": "{}"}', origin=origin)),
@@ -152,16 +144,12 @@ asyncio.run(main())
 """
 
 
-@finding("SQLite does not write a row that stays as it was: `SET last = last` reaches no disk, and /api/ready says ok")
 def test_the_stores_ping_notices_a_full_disk(tmp_path: Path):
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "store.db")]
     done = subprocess.run(command, cwd=ROOT, check=False, timeout=30, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-@finding(
-    "nothing flushes while the process runs: after 10,000 events (about 2,500 decisions) all are dropped until the end"
-)
 async def test_telemetry_is_written_while_the_process_runs(tmp_path: Path):
     sink = JsonLinesTelemetrySink(tmp_path / "telemetry.jsonl", capacity=1_000)
     for number in range(5_000):

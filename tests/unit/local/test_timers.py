@@ -136,6 +136,19 @@ async def test_a_failure_is_not_tried_again(bench: Bench):
     assert bench.fired == [False]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_small_correction_of_the_clock_fires_nothing_twice(bench: Bench, restart: bool):
+    await bench.start()
+    await bench.tick(at(2, 2))
+    if restart:
+        await bench.stop()
+        bench.clock.now = at(2, 1, 59, 59)
+        await bench.start()
+    for second in (59, 60):
+        await bench.tick(at(2, 1, 59) + second)
+    assert bench.fired == [False]
+
+
 async def test_firing_by_hand(bench: Bench):
     await bench.start()
     bench.timers.fire("nightly")
