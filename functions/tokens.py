@@ -21,7 +21,7 @@ COOLDOWN_SECONDS = 30
 """How long a key id that nobody knows cannot make us ask the key server again."""
 KEY_SERVER_SECONDS = 5
 ALGORITHM_OF_KEY = {"RSA": "RS256", "EC": "ES256"}
-REQUIRED = ["exp", "nbf", "iat", "iss", "aud"]
+REQUIRED = ["exp", "iat", "iss", "aud"]
 
 _clients: dict[str, PyJWKClient] = {}
 

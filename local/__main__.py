@@ -105,7 +105,12 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("serve", help="run the function app on this machine")
     command.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
-    command.add_argument("--data", type=Path, default=Path(".countersign"), help="data folder (default: %(default)s)")
+    command.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("COUNTERSIGN_DATA", ".countersign")),
+        help="data folder (default: %(default)s, from COUNTERSIGN_DATA)",
+    )
     command.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
     command.add_argument("--until-stdin-closes", action="store_true", help="stop when the process that started it ends")
     commands.add_parser("run", help="the main job on a sample statement, or on your own file (run --help)")

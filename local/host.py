@@ -130,6 +130,7 @@ class Host:
         """The lanes that the app itself sends through: both sides of one process share them."""
         bootstrap = importlib.import_module("shared.bootstrap")
         self._close_app = bootstrap.shutdown
+        bootstrap.delivery()  # a wrong policy or setting is one clear line now, not an error at every call
         lanes: SqliteLanes = bootstrap.lanes()
         return lanes
 

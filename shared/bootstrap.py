@@ -113,9 +113,11 @@ def _flows(checkpoints: CheckpointLog) -> dict[str, Flow]:
     from shared.flows.resolve_parked import ResolveParkedFlow
     from shared.flows.review_transaction import ReviewTransactionFlow
     from shared.flows.sweep_tenant import SweepTenantFlow
+    from shared.specialists.merchant_memory import memory_thresholds
     from shared.specialists.runner import Limits
 
     rules = policy()
+    memory_thresholds(rules)  # a name that memory does not know is refused now, not when memory judges
     return {
         "ClassifyTransaction": ClassifyTransactionFlow(rules, Limits(), time.perf_counter),
         "IngestionCompleted": IngestionCompletedFlow(),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from shared.contracts.lanes import LANE_OF_COMMAND
 from shared.errors import ConfigurationError
 
 AUTH_MODES = ("dev", "easyauth", "jwt")
@@ -49,6 +50,11 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         raise ConfigurationError(f"AUTH_MODE is {auth_mode!r}; set it to one of {', '.join(AUTH_MODES)}")
     if in_azure and auth_mode == "dev":
         raise ConfigurationError("AUTH_MODE=dev lets anyone be anybody; on Azure set it to easyauth or jwt")
+    if auth_mode == "easyauth" and environment.get("WEBSITE_AUTH_ENABLED", "").lower() != "true":
+        raise ConfigurationError(
+            "AUTH_MODE=easyauth believes a header that only App Service authentication keeps clients from sending: "
+            "switch that on (the platform then sets WEBSITE_AUTH_ENABLED=True)"
+        )
     root = Path(__file__).resolve().parent.parent
     settings = Settings(
         auth_mode=auth_mode,
@@ -84,9 +90,14 @@ def _first_operators(value: str) -> tuple[str, ...]:
 def _producers(value: str) -> tuple[ProducerLine, ...]:
     wrong = ConfigurationError("OUTSIDE_PRODUCERS must be a JSON list of {name, command_types: [...], tenants: [...]}")
     try:
-        lines = json.loads(value)
-        return tuple(
-            ProducerLine(str(line["name"]), tuple(line["command_types"]), tuple(line["tenants"])) for line in lines
-        )
+        lines = [(line["name"], line["command_types"], line["tenants"]) for line in json.loads(value)]
     except (ValueError, TypeError, KeyError) as failed:
         raise wrong from failed
+    for name, command_types, tenants in lines:
+        if not (isinstance(name, str) and isinstance(command_types, list) and isinstance(tenants, list)):
+            raise wrong
+        if not (re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", name) and all(one in LANE_OF_COMMAND for one in command_types)):
+            raise ConfigurationError(f"OUTSIDE_PRODUCERS: {name!r} may list command types {sorted(LANE_OF_COMMAND)}")
+        if not all(isinstance(one, str) and re.fullmatch(r"[a-z0-9-]{1,40}", one) for one in tenants):
+            raise ConfigurationError(f"OUTSIDE_PRODUCERS: the tenants of {name!r} are not 1 to 40 of a-z, 0-9 and -")
+    return tuple(ProducerLine(name, tuple(types), tuple(tenants)) for name, types, tenants in lines)

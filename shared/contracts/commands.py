@@ -78,12 +78,21 @@ class _Envelope(Shape):
     traceparent: Annotated[str, Field(pattern=r"^(00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})?$")] = ""
     attempt: Annotated[int, Field(ge=1, le=1000)] = 1
 
+    @property
+    def subject(self) -> str:
+        """The id of the transaction that the command is about, "" when it is about none."""
+        return ""
+
 
 class ClassifyTransactionEnvelope(_Envelope):
     """`ClassifyTransaction` on lane runtime-ingestion-completed."""
 
     command_type: Literal["ClassifyTransaction"] = "ClassifyTransaction"
     payload: ClassifyTransaction
+
+    @property
+    def subject(self) -> str:
+        return self.payload.transaction.transaction_id
 
 
 class IngestionCompletedEnvelope(_Envelope):
@@ -105,6 +114,10 @@ class ReviewTransactionEnvelope(_Envelope):
 
     command_type: Literal["ReviewTransaction"] = "ReviewTransaction"
     payload: ReviewTransaction
+
+    @property
+    def subject(self) -> str:
+        return self.payload.transaction_id
 
 
 class ResolveParkedEnvelope(_Envelope):

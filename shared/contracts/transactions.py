@@ -18,13 +18,13 @@ class TransactionFacts(Shape):
     """The facts a bank gives; nobody here ever changes them.
 
     amount_minor: integer in the currency's minor unit (ISO 4217 exponent), negative when money leaves the account.
-    booked_on: the statement's day, `YYYY-MM-DD`, without a zone. descriptor: text from outside, data only.
+    booked_on: the statement's day, `YYYY-MM-DD` (1900 to 2199), without a zone. descriptor: text from outside.
     mcc: merchant category code (ISO 18245), "" when the statement has none. group: a department or card group, or "".
     """
 
     transaction_id: ReferenceId
     account: ReferenceId
-    booked_on: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    booked_on: Annotated[str, Field(pattern=r"^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$")]
     amount_minor: MinorUnits
     currency: Currency
     descriptor: Descriptor

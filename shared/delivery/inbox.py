@@ -97,6 +97,7 @@ async def execute(delivery: Delivery, command: AnyCommand, *, fingerprint: str) 
             if turn == DECISIONS - 1:
                 raise
         else:
+            _report(delivery, command, outcome)
             return outcome.answer
     raise AssertionError("unreachable")
 
@@ -178,7 +179,12 @@ def _stored_or_new(command: AnyCommand, stored: Document | None, at: str) -> Run
     described = command.model_dump(
         include={"command_id", "command_type", "correlation_id", "causation_id", "traceparent"}
     )
-    return pending(run_id=run_id_of(partition_of(command.tenant), command.command_id), command=described, at=at)
+    return pending(
+        run_id=run_id_of(partition_of(command.tenant), command.command_id),
+        command=described,
+        at=at,
+        subject=command.subject,
+    )
 
 
 async def check_authority(

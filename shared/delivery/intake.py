@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.audit.record import Entry
-from shared.audit.trail import HEAD_ID
 from shared.contracts.identity import partition_of, run_id_of
 from shared.contracts.instants import text
 from shared.delivery import outbox
@@ -56,8 +55,3 @@ def pending_run_document(
     run = vouching_for(run, [command])
     keys = {"state": "Pending"} | ({"subject": subject} if subject else {})
     return Document(partition, f"run:{run_id}", "run", run, sort=at, keys=keys)
-
-
-async def read_head(delivery: Delivery, tenant: str) -> Document | None:
-    """The chain head that a commit with audit entries links to."""
-    return await delivery.store.read(partition_of(tenant), HEAD_ID)

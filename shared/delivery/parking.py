@@ -90,8 +90,10 @@ async def park_command(delivery: Delivery, incoming: Incoming, command: AnyComma
 
 def _reviewed_run(command: AnyCommand, stored: Document | None, why: Park, at: str) -> Run:
     """The command's run, ended NeedsReview with a signal that a person must look."""
-    run = stored.body if stored else pending(run_id=run_id_of(command.tenant, command.command_id),
-                                             command=command.model_dump(exclude={"payload"}), at=at)  # fmt: skip
+    run = stored.body if stored else None
+    if run is None:
+        run_id, described = run_id_of(command.tenant, command.command_id), command.model_dump(exclude={"payload"})
+        run = pending(run_id=run_id, command=described, at=at, subject=command.subject)
     if run["status"] == "Pending":
         run = moved_to(run, "Running", at=at)
     run = moved_to(run, "NeedsReview", at=at, code=why.reason, rationale=why.detail or why.reason)

@@ -116,7 +116,7 @@ class ClassifyTransactionFlow:
             merchant=normalised(facts.descriptor),
             knowledge=Knowledge(
                 own_accounts=accounts,
-                counterparts=await _counterparts(work, facts) if asks else (),
+                counterparts=await _counterparts(work, facts, policy.transfer.counterpart_days) if asks else (),
                 memory=_memory(work.documents),
                 **_history(work.documents, facts),
             ),
@@ -215,15 +215,15 @@ def expected_category(facts: TransactionFacts, policy: Policy) -> str:
     return hit.rule.target if hit else ""
 
 
-async def _counterparts(work: Work, facts: TransactionFacts) -> tuple[Charge, ...]:
+async def _counterparts(work: Work, facts: TransactionFacts, days: int) -> tuple[Charge, ...]:
     """Other transactions of the same size within a few days: the one query of a classification."""
     day = date.fromisoformat(facts.booked_on)
     page = await work.store.query(
         work.partition,
         "transaction",
         key=("amount", ledger.amount_key(facts.currency, facts.amount_minor)),
-        low=str(day - timedelta(days=5)),
-        high=str(day + timedelta(days=6)),
+        low=str(day - timedelta(days=days)),
+        high=str(day + timedelta(days=days + 1)),
         limit=11,
     )
     found = [document.body["facts"] for document in page.documents]

@@ -53,6 +53,10 @@ class ReviewTransactionFlow:
         said = {"reviewed_by": review.reviewer, "review_note": review.note, "run_id": work.run["run_id"]}
         if review.action == "route":
             return ledger.decided(body, "NeedsReview", at=at, category="", reason_codes=["routed_by_person"], **said)
+        if review.action == "approve" and review.category:
+            raise InvalidInputError(
+                "an approval takes the suggestion: leave the category out, or reclassify", code="category_not_expected"
+            )
         category = body["suggested_category"] if review.action == "approve" else review.category
         if not category:
             raise InvalidInputError(

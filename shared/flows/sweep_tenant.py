@@ -32,7 +32,7 @@ SECOND_TRY_SECONDS = 10.0
 SWEEPER = {"kind": "timer", "id": "nightly-sweep"}
 STATE_ID = "counter:sweep"
 MAX_TRANSACTIONS = 5_000
-"""The newest by booking day; what lies beyond was looked at by an earlier sweep."""
+"""The newest by booking day. Of a backfill that is larger, the older part is not looked at."""
 MAX_RUNS = 200
 MAX_FINDINGS = 60
 """New findings raised by one sweep; the next one looks again and raises what is left."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_OPINIONS: Final = 8
 _MAX_EVIDENCE: Final = 8
 _MAX_EVIDENCE_TEXT: Final = 200
+_SURELY_QUICK_SECONDS: Final = 0.02
 _GRACE_SECONDS: Final = 0.25
 """How long a specialist that was told to stop may take to do so before it is left behind."""
 
@@ -53,7 +54,9 @@ async def propose_all(
         except Exception as error:  # noqa: BLE001 - whatever a specialist does must not reach the others
             answers.append(_failed(specialist, "raised", type(error).__name__, begun, clock()))
             continue
-        if said is None:
+        if _is_late(specialist, case, clock() - begun):
+            answers.append(_failed(specialist, "timed_out", "", begun, clock()))
+        elif said is None:
             answers.append(Answer(specialist.name, "abstained", milliseconds=_ms(begun, clock())))
         elif isinstance(said, Proposal | Concern | tuple):
             answers.append(_checked(specialist, said, _ms(begun, clock())))
@@ -66,6 +69,11 @@ async def propose_all(
         for at, answer in (await _side_by_side(case, waiting, limits, clock)).items():
             answers[at] = answer
     return tuple(answer for answer in answers if answer is not None)
+
+
+def _is_late(specialist: Specialist, case: Case, seconds: float) -> bool:
+    """A plain function cannot be stopped, but what it says too late counts as little as silence."""
+    return seconds > _SURELY_QUICK_SECONDS and seconds > _bounds(specialist, case)[0]
 
 
 async def _side_by_side(

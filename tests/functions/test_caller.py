@@ -66,7 +66,7 @@ async def test_the_system_tenant_is_for_operators_and_auditors_who_name_it(app: 
 
 
 async def test_easyauth_reads_remapped_claims(app: App, settings: Settings):
-    settings(AUTH_MODE="easyauth")
+    settings(AUTH_MODE="easyauth", WEBSITE_AUTH_ENABLED="True")
     microsoft = "http://schemas.microsoft.com/identity/claims/"
     caller = await who(
         easyauth(
@@ -86,21 +86,33 @@ async def test_easyauth_reads_remapped_claims(app: App, settings: Settings):
     "header", ["", "%", "e30=", "W10=", "bnVsbA==", base64.b64encode(b'{"claims":[1]}').decode(), "A" * 40_000]
 )
 async def test_easyauth_refuses_what_is_not_its_header(app: App, settings: Settings, header: str):
-    settings(AUTH_MODE="easyauth")
+    settings(AUTH_MODE="easyauth", WEBSITE_AUTH_ENABLED="True")
     with pytest.raises(UnauthenticatedError):
         await who({"X-MS-CLIENT-PRINCIPAL": header, **dev()})
 
 
 @pytest.mark.parametrize("mode", ["dev", "jwt"])
 async def test_the_easyauth_header_counts_in_no_other_mode(app: App, settings: Settings, mode: str):
-    settings(AUTH_MODE=mode, JWT_ISSUER="https://i", JWT_AUDIENCE="a", JWT_JWKS_URI="https://i/keys")
+    settings(
+        AUTH_MODE=mode,
+        WEBSITE_AUTH_ENABLED="True",
+        JWT_ISSUER="https://i",
+        JWT_AUDIENCE="a",
+        JWT_JWKS_URI="https://i/keys",
+    )
     with pytest.raises(UnauthenticatedError):
         await who(easyauth(("sub", "alice"), ("tenants", "home"), ("roles", "operator")))
 
 
 @pytest.mark.parametrize("mode", ["easyauth", "jwt"])
 async def test_the_dev_header_counts_in_no_other_mode(app: App, settings: Settings, mode: str):
-    settings(AUTH_MODE=mode, JWT_ISSUER="https://i", JWT_AUDIENCE="a", JWT_JWKS_URI="https://i/keys")
+    settings(
+        AUTH_MODE=mode,
+        WEBSITE_AUTH_ENABLED="True",
+        JWT_ISSUER="https://i",
+        JWT_AUDIENCE="a",
+        JWT_JWKS_URI="https://i/keys",
+    )
     with pytest.raises(UnauthenticatedError):
         await who(dev())
 
@@ -117,7 +129,7 @@ async def test_the_dev_header_counts_in_no_other_mode(app: App, settings: Settin
 async def test_a_program_may_submit_and_read_but_not_sign_or_operate(
     app: App, settings: Settings, claims: dict[str, str]
 ):
-    settings(AUTH_MODE="easyauth")
+    settings(AUTH_MODE="easyauth", WEBSITE_AUTH_ENABLED="True")
     told = [*claims.items(), ("tenants", "home"), *(("roles", role) for role in ("reviewer", "operator", "auditor"))]
     assert (await who(easyauth(*told))).roles == {"member", "auditor"}
     person = [*told, ("scp", "user_impersonation")]
@@ -126,7 +138,7 @@ async def test_a_program_may_submit_and_read_but_not_sign_or_operate(
 
 
 async def test_an_identity_that_names_nobody_is_nobody(app: App, settings: Settings):
-    settings(AUTH_MODE="easyauth")
+    settings(AUTH_MODE="easyauth", WEBSITE_AUTH_ENABLED="True")
     with pytest.raises(UnauthenticatedError):
         await who(easyauth(("preferred_username", "alice@example.com"), ("tenants", "home")))
 
@@ -142,7 +154,7 @@ async def test_unknown_roles_and_malformed_tenants_mean_nothing(app: App):
 
 
 async def test_long_or_unprintable_principals_become_digests(app: App, settings: Settings):
-    settings(AUTH_MODE="easyauth")
+    settings(AUTH_MODE="easyauth", WEBSITE_AUTH_ENABLED="True")
     for subject in ("x" * 300, "é", "a\nb"):
         caller = await who(easyauth(("sub", subject), ("tenants", "home")))
         assert caller.principal.startswith("sha256:")
@@ -152,7 +164,12 @@ async def test_long_or_unprintable_principals_become_digests(app: App, settings:
 async def test_first_operators_begin_and_memberships_go_on(
     app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
-    settings(AUTH_MODE="easyauth", TENANT_CLAIM="", FIRST_OPERATORS="aad:root=home, aad:root=desk")
+    settings(
+        AUTH_MODE="easyauth",
+        WEBSITE_AUTH_ENABLED="True",
+        TENANT_CLAIM="",
+        FIRST_OPERATORS="aad:root=home, aad:root=desk",
+    )
     root = easyauth(("sub", "root"), ("tenants", "elsewhere")) | {"X-Tenant": "home"}
     alice = easyauth(("sub", "alice"), ("tenants", "home"), ("roles", "operator"))
     with pytest.raises(ForbiddenError):
@@ -173,7 +190,7 @@ async def test_first_operators_begin_and_memberships_go_on(
 async def test_memberships_are_remembered_for_a_minute_at_most(
     app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
-    settings(AUTH_MODE="easyauth", TENANT_CLAIM="", FIRST_OPERATORS="aad:root=home")
+    settings(AUTH_MODE="easyauth", WEBSITE_AUTH_ENABLED="True", TENANT_CLAIM="", FIRST_OPERATORS="aad:root=home")
     root, alice = easyauth(("sub", "root")), easyauth(("sub", "alice"))
     await app.call("put_member", {"principal": "aad:alice", "roles": ["member"]}, as_=root)
     assert (await who(alice)).roles == {"member"}
@@ -216,3 +233,19 @@ async def test_every_answer_carries_the_correlation_id(app: App):
     bad = await app.call("get_run", headers=sent, run_id="nope")
     assert good.headers["x-correlation-id"] == bad.headers["x-correlation-id"] == bad.body["correlation_id"] == "req_7"
     assert (await who(dev(), needs=READS_MONEY)).principal == "dev:alice"
+
+
+def test_easyauth_is_refused_while_nothing_keeps_clients_from_sending_its_header():
+    with pytest.raises(ConfigurationError, match="WEBSITE_AUTH_ENABLED"):
+        settings_from({"AUTH_MODE": "easyauth"})
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"name": "p", "command_types": "ClassifyTransaction", "tenants": []}',
+     '{"name": "p", "command_types": ["DropTables"], "tenants": ["home"]}',
+     '{"name": "p", "command_types": [], "tenants": ["A B"]}', '{"name": 1, "command_types": [], "tenants": []}', "3"],
+)  # fmt: skip
+def test_a_producer_line_that_makes_no_sense_is_refused(line: str):
+    with pytest.raises(ConfigurationError, match="OUTSIDE_PRODUCERS"):
+        settings_from({"OUTSIDE_PRODUCERS": f"[{line}]"})

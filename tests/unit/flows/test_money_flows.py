@@ -378,3 +378,22 @@ async def test_a_tenant_whose_sweep_cannot_be_accepted_holds_up_nobody_else(benc
     monkeypatch.setattr("shared.flows.sweep_tenant.SECOND_TRY_SECONDS", 0)
     assert await start_sweeps(bench.delivery, day="2026-03-02") == 3
     assert await start_sweeps(bench.delivery, day="2026-03-02") == 0
+
+
+async def test_every_run_names_the_transaction_it_is_about(bench: Bench):
+    await upload(bench, facts(**UNKNOWN))
+    await deliver(bench)
+    await execute(bench.delivery, review_of(bench, "reclassify", category="food.restaurant"), fingerprint="f")
+    page = await bench.store.query(TENANT, "run", key=("subject", "t-1"))
+    assert [document.body["command_type"] for document in page.documents] == [
+        "ClassifyTransaction",
+        "ReviewTransaction",
+    ]
+
+
+async def test_an_approval_that_names_a_category_is_refused(bench: Bench):
+    await upload(bench, facts(amount_minor=-900_000))
+    await deliver(bench)
+    with pytest.raises(InvalidInputError) as refused:
+        await execute(bench.delivery, review_of(bench, "approve", category="food.restaurant"), fingerprint="f")
+    assert refused.value.code == "category_not_expected"

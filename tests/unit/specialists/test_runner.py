@@ -222,3 +222,10 @@ async def test_plain_functions_cost_no_task() -> None:
     seen: list[int] = []
     await ask(Scripted(lambda _: seen.append(len(asyncio.all_tasks()))))
     assert seen == [tasks]
+
+
+async def test_a_plain_function_that_answers_too_late_is_timed_out() -> None:
+    now = iter([0.0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2])
+    slow = Scripted(lambda _: proposal("category_model"), timeout_seconds=0.1)
+    (answer,) = await propose_all(case(), [slow], limits=Limits(), clock=lambda: next(now))
+    assert (answer.outcome, answer.proposals) == ("timed_out", ())
