@@ -1,80 +1,32 @@
 """How much would merchant memory decide alone on your own file, and how often would people agree?
 
-    python evals/tune_memory.py transactions.csv --from 2017-01 --account card --group department --label category
+    python -m evals.tune_memory transactions.csv --from 2016-10 --until 2017-01 --account card --group department
 
 Reads a CSV of transactions with labels that people gave, learns every row before the month `--from` in date order, and
 judges the rest without learning any of it: harder than real life, where memory goes on learning. `--fit` proposes
-weights for `MemoryThresholds`, looking only at rows before `--from`; `--set name=value` tries a threshold by hand.
+weights for `MemoryThresholds`, looking only at rows before `--from` (alone, where `--until` is the same month);
+`--set name=value` tries a threshold by hand; `--whole-product` asks the other specialists and the guard as well.
 """
 
 import argparse
-import csv
 import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from shared.ledger.memory import (
-    DEFAULT_THRESHOLDS,
-    Entry,
-    MemoryThresholds,
-    candidate,
-    learned,
-    memory_keys,
-    recalled,
-    signals,
-)
+from evals.memory_rows import Row, rows_of, taught
+from shared.ledger.memory import DEFAULT_THRESHOLDS, Entry, MemoryThresholds, by_kind, candidate, recalled
 from shared.ledger.memory_entries import bucket_of
+from shared.ledger.memory_signals import signals
 
 FOLD_MONTHS = 3
-
-
-class Row(NamedTuple):
-    booked_on: str
-    descriptor: str
-    amount_minor: int
-    label: str
-    keys: tuple[str, ...]
-
-
-def rows_of(args: argparse.Namespace) -> list[Row]:
-    """The file's rows in date order. Dates must be ISO (2017-01-31): text that sorts as time does."""
-    scale = 10**args.exponent
-    with Path(args.file).open(encoding=args.encoding, newline="") as lines:
-        rows = [
-            Row(
-                line[args.date],
-                line[args.descriptor],
-                int(Decimal(line[args.amount].replace(",", "")) * scale),
-                line[args.label],
-                memory_keys(line[args.descriptor], line.get(args.account) or "", line.get(args.group) or ""),
-            )
-            for line in csv.DictReader(lines)
-            if line[args.label]
-        ]
-    return sorted(rows, key=lambda row: row.booked_on)
-
-
-def taught(rows: Iterable[Row]) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    for row in rows:
-        for key in row.keys:
-            entries[key] = learned(
-                entries.get(key),
-                key=key,
-                descriptor=row.descriptor,
-                label=row.label,
-                amount_minor=row.amount_minor,
-                booked_on=row.booked_on,
-                source="history",
-            )
-    return entries
+LIKELY = 0.6
+"""The weights that count are those among likely answers: the unlikely ones are never near the bar."""
 
 
 def table(entries: dict[str, Entry], rows: Sequence[Row], thresholds: MemoryThresholds, auto: int, margin: int) -> None:
@@ -100,23 +52,28 @@ def table(entries: dict[str, Entry], rows: Sequence[Row], thresholds: MemoryThre
 def folds(rows: Sequence[Row]) -> Iterable[tuple[list[Row], list[Row]]]:
     """Rolling: learn up to a month, judge the months after it."""
     months = sorted({row.booked_on[:7] for row in rows})
-    for start in range(len(months) // 3, len(months) - 1, 2):
+    for start in range(max(1, len(months) // 3), len(months) - 1):
         judged = set(months[start : start + FOLD_MONTHS])
         yield [row for row in rows if row.booked_on[:7] < months[start]], [r for r in rows if r.booked_on[:7] in judged]
 
 
-def fitted(rows: Sequence[Row], thresholds: MemoryThresholds, steps: int = 400) -> list[float]:
+def fitted(rows: Sequence[Row], thresholds: MemoryThresholds) -> list[float]:
     """Weights of a logistic regression, none below zero, of "people agreed" on the signals; the constant is last."""
     cases: list[tuple[tuple[float, ...], int]] = []
     for before, judged in folds(rows):
         entries = taught(before)
         for row in judged:
-            known = {key.partition("|")[0]: entries[key] for key in row.keys if key in entries}
+            known = by_kind(entries, row.keys)
             best = candidate(known, row.descriptor, thresholds)
             if best:
-                found = signals(known, best.share, best.label, bucket_of(row.amount_minor))
+                found = signals(known, best.share, best.label, bucket_of(row.amount_minor), grouped=bool(row.group))
                 cases.append(((*found, 1.0), int(best.label == row.label)))
-    cases = cases[:: max(1, len(cases) // 12_000)]
+    weights = regression(cases[:: max(1, len(cases) // 12_000)])
+    likely = [case for case in cases if _chance(weights, case[0]) > LIKELY]
+    return regression(likely[:: max(1, len(likely) // 12_000)])
+
+
+def regression(cases: Sequence[tuple[tuple[float, ...], int]], steps: int = 400) -> list[float]:
     width = len(cases[0][0])
     scale = [math.sqrt(sum(case[0][at] ** 2 for case in cases) / len(cases)) or 1.0 for at in range(width)]
     scaled = [(tuple(map(lambda value, by: value / by, found, scale)), right) for found, right in cases]
@@ -124,11 +81,15 @@ def fitted(rows: Sequence[Row], thresholds: MemoryThresholds, steps: int = 400) 
     for _ in range(steps):
         slope = [0.0] * width
         for found, right in scaled:
-            miss = right - 1 / (1 + math.exp(-sum(map(float.__mul__, weights, found))))
+            miss = right - _chance(weights, found)
             slope = [old + miss * value for old, value in zip(slope, found, strict=True)]
         weights = [weight + rate * step / len(scaled) for weight, step in zip(weights, slope, strict=True)]
         weights = [max(0.0, weight) for weight in weights[:-1]] + weights[-1:]
     return [weight / by for weight, by in zip(weights, scale, strict=True)]
+
+
+def _chance(weights: Sequence[float], found: Sequence[float]) -> float:
+    return 1 / (1 + math.exp(-sum(map(float.__mul__, weights, found))))
 
 
 def fit(rows: Sequence[Row], thresholds: MemoryThresholds) -> MemoryThresholds:
@@ -138,6 +99,17 @@ def fit(rows: Sequence[Row], thresholds: MemoryThresholds) -> MemoryThresholds:
     for name in ["weight_constant", *names]:
         print(f"{name} = {getattr(better, name)}")
     return better
+
+
+def whole_product(
+    entries: dict[str, Entry], before: Sequence[Row], judged: Sequence[Row], thresholds: MemoryThresholds, currency: str
+) -> None:
+    """With the shipped policy, but for memory's thresholds: those are the ones on trial."""
+    from evals.whole_product import show
+    from shared.bootstrap import policy
+
+    memory = MappingProxyType({name: getattr(thresholds, name) for name in MemoryThresholds.__slots__})
+    show(replace(policy(), memory=memory), entries, before, judged, currency)
 
 
 def main() -> None:
@@ -153,6 +125,8 @@ def main() -> None:
     parser.add_argument("--encoding", default="utf-8-sig")
     parser.add_argument("--auto-bp", type=int, default=9200)
     parser.add_argument("--margin-bp", type=int, default=500)
+    parser.add_argument("--whole-product", action="store_true", help="with the other specialists and the guard")
+    parser.add_argument("--currency", default="GBP", help="of the whole product's limits (default GBP)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--fit", action="store_true")
     args = parser.parse_args()
@@ -162,7 +136,12 @@ def main() -> None:
     if args.fit:
         thresholds = fit(before, thresholds)
     judged = [row for row in rows if row.booked_on >= args.start]
-    table(taught(before), judged, thresholds, args.auto_bp, args.margin_bp)
+    if not judged:
+        return
+    entries = taught(before)
+    table(entries, judged, thresholds, args.auto_bp, args.margin_bp)
+    if args.whole_product:
+        whole_product(entries, before, judged, thresholds, args.currency)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,8 @@ class AnomalyRule:
     `beyond_highest_bp` of the highest, given a history of `minimum_history` amounts.
 
     spread_floor_bp: the least deviation assumed, as a share of the median: equal amounts have no spread of their own.
-    duplicate_days, habitual_repeats: a repeat within so many days is a duplicate unless it happened so often before.
+    duplicate_days, habitual_repeats: a repeat within so many days is a duplicate unless it happened so often before, or
+    twice as often to other prices of the merchant.
     first_seen_limit_minor: per currency; a currency without one has the limit 0.
     """
 

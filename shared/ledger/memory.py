@@ -8,14 +8,12 @@ it says nothing when it has nothing to say. What it reads is described in `memor
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from operator import mul
 from typing import Final, NamedTuple
 
 from shared.ledger.descriptor import normalised
 from shared.ledger.memory_entries import (
     MAX_PART,
-    MAX_RECENT,
     Entry,
     Source,
     bucket_of,
@@ -24,6 +22,7 @@ from shared.ledger.memory_entries import (
     memory_keys,
     unlearned,
 )
+from shared.ledger.memory_signals import signals, weights_of
 from shared.ledger.memory_thresholds import DEFAULT_THRESHOLDS, MemoryThresholds
 
 __all__ = [
@@ -31,8 +30,6 @@ __all__ = [
     "recalled", "unlearned",
 ]  # fmt: skip
 
-FAR: Final = 12
-"""Quarter octaves (a factor of eight): an amount further off than this is no less alike than one at this distance."""
 RULES: Final = {
     "am": "account_merchant",
     "gm": "group_merchant",
@@ -41,13 +38,12 @@ RULES: Final = {
     "b": "first_words",
 }
 """Key kind to the name of the back-off level, most specific first."""
-PRIOR: Final = 2
-"""Items that the more general levels together count for at a more specific one."""
+NEGLIGIBLE: Final = 0.02
+"""Where the more specific levels leave less than this to the others, the others are not asked."""
 _SPECIFIC_FIRST: Final = ("am", "gm", "m", "n", "b", "a")
 
 
-@dataclass(frozen=True, slots=True)
-class Recollection:
+class Recollection(NamedTuple):
     """What memory proposes. `seen` and `agreeing` count items at the level that `rule` names."""
 
     label: str
@@ -71,11 +67,18 @@ def recalled(
 
     None when they say nothing worth hearing. Missing entries are not evidence either way.
     """
-    known = {key.partition("|")[0]: entries[key] for key in keys if key in entries}
+    known = by_kind(entries, keys)
+    if not known:
+        return None
     bucket = bucket_of(amount_minor)
-    grouped = any(key.startswith("gm|") for key in keys)
+    grouped = any(key.startswith("gm|") for key in keys[:2])
     by_review = _reviewed(known, grouped, bucket, thresholds)
-    return by_review or _weighed(known, descriptor, bucket, thresholds)
+    return by_review or _weighed(known, grouped, descriptor, bucket, thresholds)
+
+
+def by_kind(entries: Mapping[str, Entry], keys: Sequence[str]) -> dict[str, Entry]:
+    """The entries that there are, by the kind of their key."""
+    return {key[: key.index("|")]: entries[key] for key in keys if key in entries}
 
 
 def _reviewed(
@@ -84,11 +87,11 @@ def _reviewed(
     """A person decided this merchant here, nothing speaks against it, and the amount is of the same kind."""
     # In an organisation one department's answer says little of another's (measured: 43 to 54 in 100 agree after one
     # review); there it is weighed with the rest. Where accounts have no group, as at home, a merchant is a merchant.
-    kinds = ("am",) if grouped else ("am", "m")
-    kind = next((each for each in kinds if each in known and known[each]["reviewed"]), None)
-    if kind is None:
+    kind, entry = "am", known.get("am")
+    if (entry is None or not entry["reviewed"]) and not grouped:
+        kind, entry = "m", known.get("m")
+    if entry is None or not entry["reviewed"]:
         return None
-    entry = known[kind]
     ring = entry["reviewed"]
     label = ring[-1]
     mine = entry["labels"].get(label)
@@ -128,6 +131,15 @@ def _plausible(amounts: Sequence[int], bucket: int, thresholds: MemoryThresholds
     return bool(same_side) and min(same_side) - slack <= bucket <= max(same_side) + slack
 
 
+class Level(NamedTuple):
+    """What one key knows. history: with the items whose labels were pushed out."""
+
+    kind: str
+    labels: Entry
+    history: int
+    reviews: int
+
+
 class Candidate(NamedTuple):
     """The label that all levels together favour, before anything is said about how sure that is."""
 
@@ -142,98 +154,82 @@ class Candidate(NamedTuple):
 
 def candidate(known: Mapping[str, Entry], descriptor: str, thresholds: MemoryThresholds) -> Candidate | None:
     """The likeliest label, with the most specific level that has ever seen it; `known` is by key kind."""
-    levels = {kind: known[kind]["labels"] for kind in _SPECIFIC_FIRST if kind in known and kind != "n"}
-    others = {kind: known[kind]["other"] for kind in levels}
-    if "m" not in known and "n" in known:
-        levels["n"], others["n"] = _alike(known["n"], descriptor, thresholds)
-    shares = _shares(levels, others, thresholds.review_weight)
+    levels = _levels(known, descriptor, thresholds)
+    shares = _shares(levels, thresholds.review_weight, thresholds.prior_items)
     if not shares:
         return None
     # By name where two are equal: the same entries must give the same answer in whatever order they were stored.
-    share, label = max(zip(shares.values(), shares, strict=True))
-    next_share = max((each for name, each in shares.items() if name != label), default=0.0)
-    level = next(kind for kind in RULES if label in levels.get(kind, ()))
-    seen = others[level] + sum([each["h"] + each["r"] for each in levels[level].values()])
+    ranked = sorted(zip(shares.values(), shares, strict=True))
+    share, label = ranked[-1]
+    next_share = ranked[-2][0] if len(ranked) > 1 else 0.0
+    kind, labels, history, reviews = next(level for level in levels if label in level[1])
+    seen = history + reviews
     everyone = max(seen, _seen(known["m"])) if "m" in known else seen
-    return Candidate(label, share, next_share, level, seen, _count(levels[level][label]), everyone)
+    return Candidate(label, share, next_share, kind, seen, _count(labels[label]), everyone)
 
 
 def _weighed(
-    known: Mapping[str, Entry], descriptor: str, bucket: int, thresholds: MemoryThresholds
+    known: Mapping[str, Entry], grouped: bool, descriptor: str, bucket: int, thresholds: MemoryThresholds
 ) -> Recollection | None:
     """The likeliest label over all levels, with the confidence that like cases have earned."""
     best = candidate(known, descriptor, thresholds)
     if best is None:
         return None
-    found = signals(known, best.share, best.label, bucket)
+    found = signals(known, best.share, best.label, bucket, grouped=grouped)
     logit = thresholds.weight_constant + sum(map(mul, weights_of(thresholds), found))
     sure = round(10_000 / (1 + math.exp(-logit / 1_000)))
+    if sure < thresholds.speak_min_bp:
+        return None
     pure = 10_000 * best.agreeing >= thresholds.history_min_purity_bp * best.seen
     if best.merchant_seen < thresholds.history_min_count or not pure:
         sure = min(sure, thresholds.capped_bp)
-    if sure < thresholds.speak_min_bp:
-        return None
     runner_up = min(sure, round((10_000 - sure) * best.next_share / max(1e-9, 1 - best.share)))
     evidence = (f"{best.agreeing} of {best.seen} agree",)
     return Recollection(best.label, sure, RULES[best.level], best.seen, best.agreeing, runner_up, evidence)
 
 
-def weights_of(thresholds: MemoryThresholds) -> tuple[int, ...]:
-    """The weight of each signal, in the order of `signals`."""
-    return (
-        thresholds.weight_share,
-        thresholds.weight_account_recent,
-        thresholds.weight_account_share,
-        thresholds.weight_merchant_recent,
-        thresholds.weight_merchant_days,
-        thresholds.weight_own_days,
-        thresholds.weight_own_contrary,
-        thresholds.weight_amount,
-    )
+def _levels(known: Mapping[str, Entry], descriptor: str, thresholds: MemoryThresholds) -> list[Level]:
+    """What is known at each level that knows a label, most specific first, and the account's own habit last."""
+    levels = []
+    for kind in _SPECIFIC_FIRST:
+        entry = known.get(kind)
+        if entry is None:
+            continue
+        if kind != "n":
+            level = Level(kind, entry["labels"], entry["other"] + entry["all"][0], entry["all"][1])
+        elif "m" in known:
+            continue
+        else:
+            level = _alike(entry, descriptor, thresholds)
+        if level.labels:
+            levels.append(level)
+    return levels
 
 
-def signals(known: Mapping[str, Entry], share: float, label: str, bucket: int) -> tuple[float, ...]:
-    """What speaks for `label`: each grows with agreement. Days and not items are counted: ten rooms booked on one day
-    are one decision.
-    """
-    account, merchant, own = known.get("a"), known.get("m"), known.get("am")
-    return (
-        math.log((share + 0.01) / (1.01 - share)),
-        _recent_logit(account, label, 8),
-        _days_logit(account, label),
-        _recent_logit(merchant, label, MAX_RECENT),
-        math.log1p(_days(merchant, label)),
-        math.log1p(_days(own, label)),
-        -math.log1p(sum([each["d"] for name, each in own["labels"].items() if name != label])) if own else 0.0,
-        -float(_distance(own or merchant or known.get("b"), label, bucket)),
-    )
-
-
-def _shares(levels: Mapping[str, Entry], others: Mapping[str, int], review_weight: int) -> dict[str, float]:
-    """Each label's share: the general levels are the prior of the specific ones (Dirichlet back-off, PRIOR items).
+def _shares(levels: Sequence[Level], review_weight: int, prior: int) -> dict[str, float]:
+    """Each label's share: the general levels are the prior of the specific ones (Dirichlet back-off).
 
     The account's habit is the first prior; it raises no label of its own, which no merchant level has seen.
     """
     shares: dict[str, float] = {}
     left = 1.0
-    present = [kind for kind in _SPECIFIC_FIRST if levels.get(kind)]
-    for kind in present:
-        labels = levels[kind]
-        weights = [each["h"] + review_weight * each["r"] for each in labels.values()]
-        total = sum(weights) + others[kind] + (PRIOR if kind != present[-1] else 0)
+    for kind, labels, history, reviews in levels:
+        total = history + review_weight * reviews + (prior if labels is not levels[-1].labels else 0)
         gained = left / total
-        left *= PRIOR / total
-        if kind == "a":
+        left *= prior / total
+        if kind != "a":
+            for label, each in labels.items():
+                shares[label] = shares.get(label, 0.0) + gained * (each["h"] + review_weight * each["r"])
+        else:
             for label in shares.keys() & labels.keys():
                 shares[label] += gained * (labels[label]["h"] + review_weight * labels[label]["r"])
-        else:
-            for label, weight in zip(labels, weights, strict=True):
-                shares[label] = shares.get(label, 0.0) + gained * weight
+        if left < NEGLIGIBLE and labels is not levels[-1].labels:
+            return {label: share / (1 - left) for label, share in shares.items()}
     return shares
 
 
-def _alike(entry: Entry, descriptor: str, thresholds: MemoryThresholds) -> tuple[Entry, int]:
-    """The labels of the known merchant most like this one in name, and its other items; none if none is like enough."""
+def _alike(entry: Entry, descriptor: str, thresholds: MemoryThresholds) -> Level:
+    """What is known of the merchant most like this one in name; without labels if none is like enough."""
     from rapidfuzz import fuzz, process
 
     merchant = normalised(descriptor)[:MAX_PART]
@@ -241,38 +237,15 @@ def _alike(entry: Entry, descriptor: str, thresholds: MemoryThresholds) -> tuple
         merchant, entry["near"].keys(), scorer=fuzz.ratio, score_cutoff=thresholds.similarity_min
     )
     if found is None:
-        return {}, 0
+        return Level("n", {}, 0, 0)
     _, other, rows = entry["near"][found[0]]
-    return {entry["labels"][at]: {"h": history, "r": review} for at, history, review in rows}, other
-
-
-def _days(entry: Entry | None, label: str) -> int:
-    return entry["labels"][label]["d"] if entry and label in entry["labels"] else 0
-
-
-def _days_logit(entry: Entry | None, label: str) -> float:
-    if not entry:
-        return 0.0
-    mine = _days(entry, label)
-    total = sum([each["d"] for each in entry["labels"].values()]) + entry["other"]
-    return math.log((mine + 0.5) / (total - mine + 0.5))
-
-
-def _recent_logit(entry: Entry | None, label: str, latest: int) -> float:
-    if not entry:
-        return 0.0
-    ring = entry["recent"][-latest:]
-    mine = ring.count(label)
-    return math.log((mine + 0.5) / (len(ring) - mine + 0.5))
-
-
-def _distance(entry: Entry | None, label: str, bucket: int) -> int:
-    amounts = entry["labels"][label]["a"] if entry and label in entry["labels"] else ()
-    return min(FAR, min([abs(bucket - each) for each in amounts], default=FAR))
+    labels = {entry["labels"][at]: {"h": history, "r": review} for at, history, review in rows}
+    return Level("n", labels, other + sum([row[1] for row in rows]), sum([row[2] for row in rows]))
 
 
 def _seen(entry: Entry) -> int:
-    seen: int = entry["other"] + sum([each["h"] + each["r"] for each in entry["labels"].values()])
+    history, reviews, _ = entry["all"]
+    seen: int = entry["other"] + history + reviews
     return seen
 
 

@@ -8,13 +8,13 @@ from typing import Final
 class MemoryThresholds:
     """When memory may speak, and how sure it is: policy data, integers only. `_bp` is basis points of 10,000.
 
-    The `weight_*` are thousandths of a logit for one unit of each signal (see `signals`), fitted on human labels by
-    `evals/tune_memory.py`; none is negative, so more agreement never lowers the confidence. `weight_constant` moves the
-    whole scale: it is set a little above the fitted value, where what reaches
-    9,200 agreed with people in 95 to 96 of 100 on months not learned; a case just at that bar agrees less often.
+    The `weight_*` are thousandths of a logit for one unit of each signal (see `memory_signals`), fitted on human labels
+    by `evals/tune_memory.py`; none is negative, so more agreement never lowers the confidence. `weight_constant` moves
+    the whole scale: it is set above the fitted value (-170), where what reaches 9,200 agreed with people in 96 to 97.5
+    of 100 on later months, not learned; a case just at that bar agrees less often, in about 85 of 100.
     """
 
-    speak_min_bp: int = 5_000
+    speak_min_bp: int = 6_000
     """Below this memory says nothing at all: a person is better served by an empty field than by a coin."""
     reviewed_once_bp: int = 9_400
     reviewed_often_bp: int = 9_700
@@ -29,21 +29,23 @@ class MemoryThresholds:
     reviewed_min_purity_bp: int = 9_000
     plausible_quarter_octaves: int = 12
     """How far outside the reviewed amounts one may lie: 12 is eight times as much, or an eighth."""
-    history_min_count: int = 3
+    history_min_count: int = 2
     """With fewer items than this of the merchant, by anyone, a proposal is capped: shown, and never decided alone."""
-    history_min_purity_bp: int = 8_000
+    history_min_purity_bp: int = 5_000
     capped_bp: int = 9_000
+    prior_items: int = 4
+    """Items that the more general levels together count for at a more specific one."""
     similarity_min: int = 88
     """How like (0 to 100) the names of two merchants must be for one to speak for the other."""
-    weight_constant: int = 1_000
-    weight_share: int = 270
-    weight_account_recent: int = 130
-    weight_account_share: int = 260
-    weight_merchant_recent: int = 290
-    weight_merchant_days: int = 60
-    weight_own_days: int = 560
-    weight_own_contrary: int = 760
-    weight_amount: int = 40
+    weight_constant: int = 350
+    weight_share: int = 340
+    weight_own_days: int = 350
+    weight_own_contrary: int = 620
+    weight_group_days: int = 200
+    weight_account_recent: int = 200
+    weight_account_knows: int = 660
+    weight_account_keeps: int = 280
+    weight_amount: int = 30
 
 
 DEFAULT_THRESHOLDS: Final = MemoryThresholds()

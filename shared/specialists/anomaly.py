@@ -70,25 +70,32 @@ def unusual(amount: int, history: Sequence[int], rule: AnomalyRule) -> bool:
 def repeated(case: Case) -> Charge | None:
     """The earlier charge that this one repeats within days, unless such repeats are a habit of this merchant."""
     facts, rule = case.facts, case.policy.anomaly
-    same = [
-        charge
-        for charge in case.knowledge.charges
-        if charge.amount_minor == facts.amount_minor
-        and charge.account == facts.account
-        and charge.currency == facts.currency
-        and charge.transaction_id != facts.transaction_id
-    ]
+    charges = [one for one in case.knowledge.charges if one.transaction_id != facts.transaction_id]
+    same = [charge for charge in charges if _alike(charge) == (facts.amount_minor, facts.account, facts.currency)]
     if not same:
         return None
-    days = sorted(date.fromisoformat(charge.booked_on).toordinal() for charge in same)
-    habit = sum(later - earlier <= rule.duplicate_days for earlier, later in pairwise(days))
-    if habit >= rule.habitual_repeats:
-        return None
     today = date.fromisoformat(facts.booked_on).toordinal()
-    for charge in reversed(same):
-        if abs(today - date.fromisoformat(charge.booked_on).toordinal()) <= rule.duplicate_days:
-            return charge
-    return None
+    near = [one for one in same if abs(today - date.fromisoformat(one.booked_on).toordinal()) <= rule.duplicate_days]
+    # Two equal tickets: ordinary where this very price was paid so, or twice as often any price, by anyone.
+    habit = (
+        not near
+        or _repeats(same, rule.duplicate_days) >= rule.habitual_repeats
+        or _repeats(charges, rule.duplicate_days) >= 2 * rule.habitual_repeats
+    )
+    return None if habit else near[-1]
+
+
+def _alike(charge: Charge) -> tuple[int, str, str]:
+    return charge.amount_minor, charge.account, charge.currency
+
+
+def _repeats(charges: Sequence[Charge], within: int) -> int:
+    """How often an account paid an amount again within so many days."""
+    days: dict[tuple[int, str, str], list[int]] = {}
+    for charge in charges:
+        if charge.amount_minor < 0:
+            days.setdefault(_alike(charge), []).append(date.fromisoformat(charge.booked_on).toordinal())
+    return sum(later - earlier <= within for each in days.values() for earlier, later in pairwise(sorted(each)))
 
 
 class Anomaly:

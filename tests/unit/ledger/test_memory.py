@@ -151,6 +151,44 @@ def test_the_accounts_habit_alone_never_speaks() -> None:
     assert memory.ask("HARRODS", account="van", group="roads") is None
 
 
+def test_at_home_a_long_pure_history_of_one_account_decides_for_the_other() -> None:
+    memory = Memory()
+    memory.teach("SPOTIFY", "subscriptions", source="history", times=20)
+    memory.teach("TESCO STORES", "groceries", account="joint", source="history", times=20)
+    memory.teach("NETFLIX", "subscriptions", account="joint", source="history")
+    assert alone(memory.ask("SPOTIFY", account="joint")) == "subscriptions"
+
+
+def test_an_account_that_keeps_to_its_labels_is_believed_more() -> None:
+    said = []
+    for labels in (("tools", "tools"), ("tools", "paint")):
+        memory = Memory()
+        for day in range(1, 11):
+            memory.teach("HARDWARE", labels[day % 2], source="history", day=f"2026-01-{day:02}")
+        memory.teach("SPOTIFY", "subscriptions", source="history", day="2026-02-01")
+        memory.teach("SPOTIFY", "subscriptions", source="history", day="2026-02-02")
+        said.append(memory.ask("SPOTIFY"))
+    steady, changing = said
+    assert steady
+    assert changing is None or steady.confidence_bp > changing.confidence_bp
+
+
+def test_an_account_is_judged_by_its_later_days_and_what_is_taken_back_is_forgotten() -> None:
+    memory = Memory()
+    for day in ("01", "01", "02", "03"):
+        memory.teach("HARDWARE", "paint" if day == "03" else "tools", source="history", day=f"2026-01-{day}")
+    account = memory.entries["a|current"]
+    assert account["again"] == [2, 1]
+    asked = {"key": "a|current", "descriptor": "HARDWARE", "amount_minor": 999, "source": "history"}
+    left = unlearned(account, **asked, label="paint")
+    assert left is not None
+    assert left["last"] == {}
+    for _ in range(2):
+        left = unlearned(left, **asked, label="tools")
+    assert left is not None
+    assert left["again"] == [0, 0]
+
+
 def test_a_cut_off_name_is_recognised_by_its_neighbours() -> None:
     memory = Memory()
     memory.teach("PREMIERAPARTMENTS OFBIRMINGHAM CITY", "travel", source="history", times=20)
@@ -223,6 +261,18 @@ def test_entries_stay_small_whole_numbers_and_the_input_stays_as_it_was(
         text = json.dumps(entry, separators=(",", ":"))
         assert len(text) <= 4_500
         assert json.loads(text, parse_float=pytest.fail) == entry
+
+
+@given(teachings)
+def test_totals_are_those_of_the_labels(items: list[tuple[str, str, int, Source]]) -> None:
+    memory = Memory()
+    for descriptor, label, amount, source in items:
+        memory.teach(descriptor, label, amount, source=source)
+    for key, entry in memory.entries.items():
+        if not key.startswith("n|"):
+            assert entry["all"] == [sum(known[field] for known in entry["labels"].values()) for field in "hrd"]
+            assert entry.get("again", [0, 0])[0] <= 64
+            assert len(entry.get("last", ())) <= 24
 
 
 @given(teachings)

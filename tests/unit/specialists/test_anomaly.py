@@ -6,7 +6,7 @@ import pytest
 
 from shared.guard.decision import Concern
 from shared.specialists.anomaly import Anomaly
-from shared.specialists.specialist import Case, Knowledge
+from shared.specialists.specialist import Case, Charge, Knowledge
 from tests.unit.specialists.cases import case, charge
 
 USUAL = (2000, 2100, 1900, 2050, 1950, 2000)
@@ -69,6 +69,20 @@ def test_what_only_resembles_it_is_no_duplicate(earlier: object) -> None:
 def test_a_habit_is_no_duplicate() -> None:
     daily = tuple(charge(-345, f"2026-01-{day:02}", id_=f"c{day}") for day in range(10, 15))
     assert codes(case("COFFEE HUT", -345, knowledge=known((345,) * 6, charges=daily))) == []
+
+
+def test_where_equal_charges_of_any_price_are_ordinary_another_pair_is_no_duplicate() -> None:
+    def tickets(pairs: int) -> tuple[Charge, ...]:
+        return tuple(
+            charge(-400 - 10 * at, f"2026-01-{at + 1:02}", f"acc-{at % 2}", f"c{at}-{leaf}")
+            for at in range(pairs)
+            for leaf in (1, 2)
+        )
+
+    first = charge(-345, "2026-01-15")
+    for pairs, found in ((3, ["duplicate_charge"]), (4, [])):
+        knowledge = known((345,) * 6, charges=(*tickets(pairs), first))
+        assert codes(case("CITY TRAM", -345, knowledge=knowledge)) == found
 
 
 def test_a_high_amount_at_a_stranger_is_measured_by_its_category_or_the_limit() -> None:
