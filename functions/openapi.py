@@ -25,6 +25,7 @@ PROBLEM_OF = {
     413: "too large",
     415: "another media type",
     422: "the idempotency key was used with another body",
+    500: "an unexpected error; it was logged",
     503: "not available now; `Retry-After` says when",
 }
 
@@ -88,6 +89,13 @@ def document() -> JsonObject:
 _SECURITY: JsonObject = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "dev": {"type": "apiKey", "in": "header", "name": "X-Dev-Caller"},
+    "easyauth": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "AppServiceAuthSession",
+        "description": "App Service authentication (Easy Auth): the platform verifies the session and puts "
+        "`X-MS-CLIENT-PRINCIPAL` before the app, which reads it only with AUTH_MODE=easyauth.",
+    },
 }
 
 
@@ -101,7 +109,7 @@ def _operation(endpoint: Endpoint, refs: Any) -> JsonObject:
     if roles:
         told["description"] = f"Roles: {', '.join(roles)}."
         told["x-roles"] = roles
-    told["security"] = [{"bearer": []}, {"dev": []}] if roles else []
+    told["security"] = [{name: []} for name in _SECURITY] if roles else []
     parameters = _parameters(endpoint, operation, signed=bool(roles))
     if parameters:
         told["parameters"] = parameters
@@ -145,7 +153,7 @@ def _responses(endpoint: Endpoint, operation: Any, refs: Any, *, signed: bool) -
     responses: JsonObject = {str(operation.status): good}
     if operation.also:
         responses[str(operation.also)] = good
-    codes = {400, 401, 403, 503} if signed else set()
+    codes = {400, 401, 403, 500, 503} if signed else {500}
     codes |= {404} if "{" in endpoint.path else set()
     codes |= {409, 413, 415} if operation.takes else set()
     codes |= {422} if operation.idempotent else set()

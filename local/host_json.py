@@ -19,7 +19,6 @@ class ServiceBusOptions(NamedTuple):
     max_concurrent_calls: int = 16
     max_concurrent_sessions: int = 8
     max_auto_lock_renewal_seconds: float = 300.0
-    session_idle_timeout_seconds: float = 60.0
 
 
 class HostJson(NamedTuple):
@@ -57,11 +56,11 @@ def _service_bus(path: Path, options: Mapping[str, Any]) -> ServiceBusOptions:
         raise ConfigurationError(f"{path}: maxConcurrentCallsPerSession must be 1, to keep a session's order")
     if options.get("autoCompleteMessages", True) is not True:
         raise ConfigurationError(f"{path}: autoCompleteMessages must be true in Python")
+    _seconds(path, options, "sessionIdleTimeout", 60.0)  # checked only: here an idle session holds no slot
     return ServiceBusOptions(
         max_concurrent_calls=_count(path, options, "maxConcurrentCalls", 16),
         max_concurrent_sessions=_count(path, options, "maxConcurrentSessions", 8),
         max_auto_lock_renewal_seconds=_seconds(path, options, "maxAutoLockRenewalDuration", 300.0),
-        session_idle_timeout_seconds=_seconds(path, options, "sessionIdleTimeout", 60.0),
     )
 
 

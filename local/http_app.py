@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 
 from local.http_parser import Request
-from local.http_server import Response, problem
+from local.http_server import Answer, Problem, Response
 from local.routes import Router
 from local.runtime import Function, Outcome, Runtime, new_invocation_id
 
@@ -42,23 +42,23 @@ class HttpApp:
             prefix=route_prefix,
         )
 
-    async def handle(self, request: Request) -> Response:
+    async def handle(self, request: Request) -> Answer:
         """Route, invoke, answer."""
         if not is_here(request.headers.get("host", "")):
-            return problem(421, "this server answers only to the name of this machine (see COUNTERSIGN_ALLOWED_HOSTS)")
+            return Problem(421, "this server answers only to the name of this machine (see COUNTERSIGN_ALLOWED_HOSTS)")
         path, _, query = request.target.partition("?")
         if not path.startswith("/"):
             try:
                 path = urlsplit(path).path or "/"
             except ValueError:
-                return problem(400, "the request's target is no address")
+                return Problem(400, "the request's target is no address")
         if path.startswith(("/admin/", "/runtime/")):
             return await self._own(request, path, query)
         match = self._router.find(request.method, path)
         if match is None:
-            return problem(404, f"no function has the route {path}")
+            return Problem(404, f"no function has the route {path}")
         if isinstance(match, list):
-            return problem(405, f"{request.method} is not among this route's methods", [("Allow", ", ".join(match))])
+            return Problem(405, f"{request.method} is not among this route's methods", [("Allow", ", ".join(match))])
         function = self._runtime.functions[match.name]
         outcome = await self._runtime.http(
             function,
@@ -71,13 +71,13 @@ class HttpApp:
             body=request.body,
         )
         if not outcome.ok:
-            return problem(500, "the function failed; the host's log says why")
+            return Problem(500, "the function failed; the host's log says why")
         return Response(*self._runtime.reply_of(outcome))
 
-    async def _own(self, request: Request, path: str, query: str) -> Response:
+    async def _own(self, request: Request, path: str, query: str) -> Answer:
         origin = request.headers.get("origin", "")
         if origin and not _is_own(origin):
-            return problem(403, "the host's own addresses are not for other origins")
+            return Problem(403, "the host's own addresses are not for other origins")
         parts = path.strip("/").split("/")
         match request.method, [part.lower() for part in parts]:
             case "GET", ["admin", "host", "status"]:
@@ -88,7 +88,7 @@ class HttpApp:
                 return self._fire(parts[2], request.body)
             case _, ["runtime", "webhooks", "eventgrid"]:
                 return await self._event_grid(request, _query(query).get("functionName", ""))
-        return problem(404, f"the host has no address {request.method} {path}")
+        return Problem(404, f"the host has no address {request.method} {path}")
 
     def _status(self) -> Response:
         uptime = int((time.monotonic() - self._started) * 1000)
@@ -96,49 +96,49 @@ class HttpApp:
             200, {"id": "local", "state": "Running", "version": "local", "processUptime": uptime, "errors": None}
         )
 
-    def _fire(self, name: str, body: bytes) -> Response:
+    def _fire(self, name: str, body: bytes) -> Answer:
         function = self._runtime.functions.get(name)
         if function is None:
-            return problem(404, f"there is no function {name}")
+            return Problem(404, f"there is no function {name}")
         if function.kind == "http":
-            return problem(400, "call an HTTP function at its route")
+            return Problem(400, "call an HTTP function at its route")
         given = _parsed(body) if body.strip() else {}
         if not isinstance(given, dict) or not isinstance(given.get("input", ""), str):
-            return problem(400, 'the body is JSON, {"input": "..."}')
+            return Problem(400, 'the body is JSON, {"input": "..."}')
         if function.kind == "event_grid" and _events(given.get("input", "").encode()) is None:
-            return problem(400, "the input of an Event Grid function is an event as JSON")
+            return Problem(400, "the input of an Event Grid function is an event as JSON")
         self._run(function, given.get("input", ""))
         return Response(202, (), b"")
 
-    async def _event_grid(self, request: Request, name: str) -> Response:
+    async def _event_grid(self, request: Request, name: str) -> Answer:
         function = self._runtime.functions.get(name)
         if function is None or function.kind != "event_grid":
-            return problem(404, f"there is no Event Grid function {name!r}")
+            return Problem(404, f"there is no Event Grid function {name!r}")
         if request.method == "OPTIONS":  # the CloudEvents handshake
             if not (origin := request.headers.get("webhook-request-origin", "")):
-                return problem(400, "WebHook-Request-Origin is missing")
+                return Problem(400, "WebHook-Request-Origin is missing")
             return Response(200, [("WebHook-Allowed-Origin", origin), ("WebHook-Allowed-Rate", "*")], b"")
         if request.method != "POST":
-            return problem(405, "events are posted", [("Allow", "OPTIONS, POST")])
+            return Problem(405, "events are posted", [("Allow", "OPTIONS, POST")])
         events = _events(request.body)
         if events is None:
-            return problem(400, "the body is neither an event nor a list of events")
+            return Problem(400, "the body is neither an event nor a list of events")
         kind = request.headers.get("aeg-event-type", "Notification").lower()
         if kind == "subscriptionvalidation":
             data = events[0].get("data") if events else None
             code = data.get("validationCode") if isinstance(data, dict) else None
-            return _json(200, {"validationResponse": code}) if code else problem(400, "there is no validationCode")
+            return _json(200, {"validationResponse": code}) if code else Problem(400, "there is no validationCode")
         if kind == "unsubscribe":
             return Response(202, (), b"")
         return await self._notify(function, events)
 
-    async def _notify(self, function: Function, events: list[dict[str, object]]) -> Response:
+    async def _notify(self, function: Function, events: list[dict[str, object]]) -> Answer:
         outcomes: list[Outcome] = [
             await self._runtime.event_grid(function, new_invocation_id(), json.dumps(event)) for event in events
         ]
         if all(outcome.ok for outcome in outcomes):
             return Response(202, (), b"")
-        return problem(500, "the function failed; the host's log says why")
+        return Problem(500, "the function failed; the host's log says why")
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ length beside chunks, folded lines, bare line feeds) is a 400, because that is h
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 MAX_HEAD_BYTES = 16_384
@@ -69,6 +70,11 @@ class RequestParser:
     def in_body(self) -> bool:
         """A head has come whole and its body has not."""
         return self._head is not None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Of the request whose body is coming; empty until its head is whole."""
+        return self._head.headers if self._head is not None else {}
 
     @property
     def buffered(self) -> int:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, NamedTuple, cast
@@ -30,6 +32,8 @@ _READ_AHEAD_BYTES = 65_536
 
 _BODILESS = frozenset({204, 304})
 _OURS = frozenset({"content-length", "connection", "date", "transfer-encoding", "keep-alive"})
+_CORRELATION_HEADER = "X-Correlation-Id"
+_CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -41,7 +45,30 @@ class Response(NamedTuple):
     body: bytes
 
 
-type Handler = Callable[[Request], Awaitable[Response]]
+class Problem(NamedTuple):
+    """The host's own answer that something is wrong, before it is known which request it answers."""
+
+    status: int
+    detail: str
+    headers: Sequence[tuple[str, str]] = ()
+
+    def response(self, asked: Mapping[str, str]) -> Response:
+        """As RFC 9457, with the correlation id of the request's headers if it is well formed, else a new one."""
+        told = asked.get(_CORRELATION_HEADER.lower(), "")
+        correlation_id = told if _CORRELATION.fullmatch(told) else uuid.uuid4().hex
+        body = {
+            "type": f"urn:countersign:local-host:{self.status}",
+            "title": _REASONS.get(self.status, "Error"),
+            "status": self.status,
+            "detail": self.detail,
+            "correlation_id": correlation_id,
+        }
+        headers = [("Content-Type", "application/problem+json"), (_CORRELATION_HEADER, correlation_id), *self.headers]
+        return Response(self.status, headers, json.dumps(body).encode())
+
+
+type Answer = Response | Problem
+type Handler = Callable[[Request], Awaitable[Answer]]
 
 
 class Limits(NamedTuple):
@@ -53,13 +80,6 @@ class Limits(NamedTuple):
     idle: float = IDLE_SECONDS
     connections: int = MAX_CONNECTIONS
     sweep: float = 1.0
-
-
-def problem(status: int, detail: str, headers: Sequence[tuple[str, str]] = (), **extra: object) -> Response:
-    """An RFC 9457 answer of the host itself."""
-    title = _REASONS.get(status, "Error")
-    body = {"type": f"urn:countersign:local-host:{status}", "title": title, "status": status, "detail": detail, **extra}
-    return Response(status, [("Content-Type", "application/problem+json"), *headers], json.dumps(body).encode())
 
 
 class HttpServer:
@@ -136,7 +156,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         if len(self._server.connections) >= self._server.limits.connections or self._server.stopping:
-            self._answer(problem(503, "too many connections", [("Retry-After", "1")]), "GET", close=True)
+            self._answer(Problem(503, "too many connections", [("Retry-After", "1")]), "GET", {}, close=True)
             return
         self._server.connections.add(self)
 
@@ -175,7 +195,7 @@ class _Connection(asyncio.Protocol):
         try:
             request = self._parser.take()
         except RefusedError as refused:
-            self._refuse(problem(refused.status, refused.detail))
+            self._refuse(Problem(refused.status, refused.detail))
             return
         if request is None:
             self._await_more()
@@ -196,12 +216,12 @@ class _Connection(asyncio.Protocol):
 
     async def _serve(self, request: Request) -> None:
         try:
-            response = await self._server.handler(request)
+            answer = await self._server.handler(request)
         except Exception:
             logger.exception("the host failed to answer %s %s", request.method, request.target)
-            response = problem(500, "the host failed; its log says why")
+            answer = Problem(500, "the host failed; its log says why")
         close = not request.keep_alive or self._server.stopping or self._ended
-        self._answer(response, request.method, close=close)
+        self._answer(answer, request.method, request.headers, close=close)
         if self._writable is not None:
             self.deadline = time.monotonic() + self._server.limits.write
             await self._writable
@@ -213,26 +233,31 @@ class _Connection(asyncio.Protocol):
             self._paused = False
         self._advance()
 
-    def _answer(self, response: Response, method: str, *, close: bool, last: bool = False) -> None:
+    def _answer(
+        self, answer: Answer, method: str, asked: Mapping[str, str], *, close: bool, last: bool = False
+    ) -> None:
         if self._gone or self._transport.is_closing():
             return
+        if isinstance(answer, Response) and not _is_sound(answer.headers):
+            answer = Problem(500, "the function answered with a malformed header")
+        response = answer.response(asked) if isinstance(answer, Problem) else answer
         self._transport.write(_bytes(response, method, self._server.date(), close=close or last))
         if close:
             self._transport.close()
             self._server.connections.discard(self)
 
-    def _refuse(self, response: Response) -> None:
+    def _refuse(self, refusal: Problem) -> None:
         """Answer, then read past what still comes: closing at once would reset the connection and lose the answer."""
         self._phase = "refused"
         self.deadline = time.monotonic() + LINGER_SECONDS
-        self._answer(response, "GET", close=False, last=True)
+        self._answer(refusal, "GET", self._parser.headers, close=False, last=True)
         if not self._gone:
             self._transport.write_eof()
 
     def expire(self) -> None:
         """Too slow: say so if a request has begun, and close."""
         if self._phase in {"head", "body"}:
-            self._refuse(problem(408, "the request took too long to arrive"))
+            self._refuse(Problem(408, "the request took too long to arrive"))
         elif self.task is not None or self._phase == "refused":
             self.abort()
         else:
@@ -249,14 +274,17 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+def _is_sound(headers: Sequence[tuple[str, str]]) -> bool:
+    """Whether the headers can be written as they are: none of them begins another."""
+    return all(name.isascii() and not any(c in name or c in value for c in "\r\n\0") for name, value in headers)
+
+
 def _bytes(response: Response, method: str, date: str, *, close: bool) -> bytes:
     status = response.status
     lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\nDate: {date}\r\n"]
     for name, value in response.headers:
         if name.lower() in _OURS:
             continue
-        if not name.isascii() or any(c in name or c in value for c in "\r\n\0"):
-            return _bytes(problem(500, "the function answered with a malformed header"), method, date, close=close)
         lines.append(f"{name}: {value}\r\n")
     if status not in _BODILESS:
         lines.append(f"Content-Length: {len(response.body)}\r\n")

@@ -159,7 +159,7 @@ def _show(screen: Screen, found: Iterable[Transaction]) -> None:
                 amount(facts),
                 one["category"] if alone else suggested,
                 f"{one['confidence_bp'] / 100:.0f} %" if one["confidence_bp"] else "-",
-                "decided" if alone else "waits",
+                one["review_state"],
                 one["reason_codes"][0],
             )
         )

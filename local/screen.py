@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_WIDTH = 150
-STYLES = {"Applied": "green", "decided": "green", "Reviewed": "cyan", "waits": "yellow"}
+STYLES = {"Applied": "green", "Categorized": "green", "Reviewed": "cyan", "NeedsReview": "yellow"}
 
 Advance = Callable[[int], None]
 

@@ -8,6 +8,7 @@ which option settles it.
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 
-from local.statement_columns import Columns, lacking, not_found, understood
+from local.statement_columns import MONEY, Columns, lacking, not_found, understood
 from local.statement_rows import BadRow, RowReader, StatementRow, Wishes, Writing, cell_of
 from local.statement_values import AmountEvidence, DateEvidence, digest
 from shared.contracts.currencies import EXPONENTS
@@ -98,7 +99,7 @@ def _look_through(path: Path, wishes: Wishes) -> Writing:
     delimiter, at, columns = _header(path, encoding, wishes)
     place = columns.place
     dates, amounts, ids = DateEvidence(), AmountEvidence(), _Distinct()
-    money = [place[role] for role in ("amount", "debit", "credit") if role in place]
+    money = [place[role] for role in MONEY if role in place]
     for _, cells in _records(path, Writing(encoding, delimiter, at, columns, "", "", "", ids_unique=True)):
         dates.show(cell_of(cells, place["date"]))
         for position in money:
@@ -118,7 +119,8 @@ def _look_through(path: Path, wishes: Wishes) -> Writing:
     if not decimal:
         raise InvalidInputError("the amounts could have a decimal point or a decimal comma: add --decimal . or ,")
     if "currency" not in place and not (wishes.currency or columns.currency):
-        raise InvalidInputError("the file does not say its currency: add --currency with its code, like EUR")
+        command = f'make run DATA={shlex.quote(str(path))} ARGS="--currency GBP"'
+        raise InvalidInputError(f"the file does not say its currency: add --currency with its code, as in {command}")
     spending = wishes.spending or ("positive" if amounts.mostly_positive() else "negative")
     return Writing(encoding, delimiter, at, columns, order, decimal, spending, ids.all_distinct)
 
@@ -162,6 +164,8 @@ def _notes(writing: Writing, wishes: Wishes) -> list[str]:
     if "amount" in writing.columns.place and not wishes.spending:
         other = "negative" if writing.spending == "positive" else "positive"
         notes.append(f"{writing.spending} amounts are read as money out (--spending-{other} turns it round)")
+    if writing.columns.currency and "currency" not in writing.columns.place and not wishes.currency:
+        notes.append(f"amounts are in {writing.columns.currency}, as the header says (--currency says otherwise)")
     if not writing.ids_unique and "id" in writing.columns.place and "id" not in wishes.columns:
         notes.append("the id column repeats itself or has gaps, so ids are made from each row's content")
     if writing.encoding == "cp1252":

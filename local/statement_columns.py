@@ -10,6 +10,8 @@ from local.statement_values import order_of
 from shared.contracts.currencies import EXPONENTS
 from shared.errors import InvalidInputError
 
+_PURPOSES: Final = ("particulars", "memo", "text", "verwendungszweck", "libelle", "concepto", "descrizione",
+                    "omschrijving", "reference", "payment reference")  # fmt: skip
 ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     # the first name that is in the header wins, so the plainest names stand first
     "date": ("date", "transaction date", "booked on", "booked", "booking date", "posting date", "posted date",
@@ -17,9 +19,11 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
              "buchungsdatum", "datum", "fecha", "data", "date operation", "date de l operation", "created at",
              "timestamp"),
     "descriptor": ("descriptor", "description", "transaction description", "merchant", "merchant name", "narrative",
-                   "payee", "payee name", "supplier", "supplier name", "counterparty", "counterparty name",
-                   "beneficiary", "details", "transaction details", "name", "particulars", "memo", "text",
-                   "verwendungszweck", "empfaenger", "libelle", "concepto", "descrizione", "omschrijving", "reference"),
+                   "payee", "payee name", "supplier", "supplier name", "counterparty", "counter party",
+                   "counterparty name", "counter party name", "beneficiary", "auftraggeber empfaenger",
+                   "auftraggeber beguenstigter", "beguenstigter", "beguenstigter zahlungspflichtiger", "empfaenger",
+                   "zahlungsempfaenger", "details", "transaction details", "name", *_PURPOSES),
+    "purpose": (*_PURPOSES, "details", "description"),  # of the row whose descriptor is empty
     "amount": ("amount", "transaction amount", "value", "billing amount", "net amount", "gross amount", "total",
                "amount paid", "betrag", "umsatz", "montant", "importe", "importo", "bedrag"),
     "debit": ("debit", "debit amount", "paid out", "money out", "withdrawal", "withdrawals", "soll", "debito", "out"),
@@ -28,14 +32,26 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "account": ("account", "account id", "account number", "account no", "card", "card number", "card id", "iban",
                 "account name", "konto", "compte", "cuenta", "conto", "product"),
     "group": ("group", "department", "directorate", "division", "team", "cost centre", "cost center", "business unit"),
-    "category": ("category", "label", "category name", "expense category", "expense type", "budget category",
-                 "kategorie", "categorie", "categoria"),
+    "category": ("category", "label", "category name", "spending category", "expense category", "expense type",
+                 "budget category", "kategorie", "categorie", "categoria"),
     "id": ("transaction id", "id", "txn id", "trans id", "transaction number", "transactionid"),
     "mcc": ("mcc", "merchant category code", "mcc code"),
 }  # fmt: skip
 """What a column may mean, and the header names by which it is recognised (lower case, words apart)."""
 _PLAIN: Final = {ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("é"): "e", ord("è"): "e"}
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 NEEDED: Final = ("date", "descriptor", "amount")
+MONEY: Final = ("amount", "debit", "credit")
+SYMBOLS: Final[Mapping[str, str]] = {
+    "€": "EUR",
+    "£": "GBP",
+    "₹": "INR",
+    "₩": "KRW",
+    "₺": "TRY",
+    "₪": "ILS",
+    "zł": "PLN",
+}
+"""Signs of one currency each: "$" and "¥" are signs of several, so those are asked back."""
 
 
 class Columns(NamedTuple):
@@ -133,8 +149,7 @@ def _position(wanted: str, names: Sequence[str]) -> int | None:
 def _words(name: str) -> str:
     """Lower case, words apart, without what stands in brackets: "Amount (GBP)" → "amount"."""
     name = re.sub(r"\(.*?\)|\[.*?\]", " ", name)
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
-    name = name.translate(_PLAIN)
+    name = _CAMEL.sub(" ", name).casefold().translate(_PLAIN)
     return " ".join(re.findall(r"[a-z0-9]+", name))
 
 
@@ -145,19 +160,28 @@ def _guessed(role: str, words: Sequence[str], taken: set[int]) -> int | None:
             return free[alias]
     if role == "date":
         return next((at for name, at in sorted(free.items(), key=lambda item: item[1]) if "date" in name.split()), None)
-    if role == "amount":
+    if role in MONEY:
         # "amount gbp", but neither "original amount" nor "amount foreign": those are in another money
-        return next((at for name, at in free.items() if re.fullmatch(r"amount [a-z]{3}", name)), None)
+        return min((at for name, at in free.items() if _without_code(name) in ROLES[role]), default=None)
     return None
 
 
+def _without_code(name: str) -> str:
+    """ "value usd" → "value"; "" when the last word is no currency's code."""
+    before, _, code = name.rpartition(" ")
+    return before if code.upper() in EXPONENTS else ""
+
+
 def _currency_in(names: Sequence[str], place: Mapping[str, int]) -> str:
-    """The currency in the amount column's own name, as in "Amount (GBP)" or "Amount EUR"."""
-    for role in ("amount", "debit", "credit"):
+    """The currency in the amount column's own name, as in "Amount (GBP)", "amount_eur" or "Betrag (€)"."""
+    for role in MONEY:
         if role in place:
-            found: list[str] = [word for word in re.findall(r"[A-Z]{3}", names[place[role]]) if word in EXPONENTS]
+            name = _CAMEL.sub(" ", names[place[role]])
+            codes: set[str] = {code.upper() for code in re.findall(r"(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z])", name)}
+            found = {code for code in codes if code in EXPONENTS}
+            found |= {code for symbol, code in SYMBOLS.items() if symbol in name}
             if len(found) == 1:
-                return found[0]
+                return found.pop()
     return ""
 
 

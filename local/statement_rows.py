@@ -96,7 +96,7 @@ class RowReader:
             "booked_on": day.isoformat(),
             "amount_minor": amount,
             "currency": currency,
-            "descriptor": _plain(self._told(cells, "descriptor"), 200),
+            "descriptor": _plain(self._told(cells, "descriptor"), 200) or _plain(self._told(cells, "purpose"), 200),
             "mcc": _mcc(self._told(cells, "mcc")),
             "group": _plain(self._told(cells, "group"), 60),
         }

@@ -7,8 +7,12 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared.errors import CountersignError
+
+if TYPE_CHECKING:
+    from shared.delivery.handling import Delivery
 
 
 async def verify_folder(tenants: list[str]) -> bool:
@@ -30,9 +34,13 @@ async def verify_folder(tenants: list[str]) -> bool:
                 if not cursor:
                     break
         sound = True
-        for partition in partitions:
+        for partition in dict.fromkeys(partitions):  # the system's own partition may be registered as a tenant too
             report = await verify(partition, store=delivery.store, checkpoints=delivery.checkpoints)
             sound = sound and not report.problem
+            if not report.records and not report.problem and not await _is_known(delivery, partition):
+                sys.stderr.write(f"countersign: nothing is known of a tenant {partition!r}\n")
+                sound = False
+                continue
             verdict = f"BROKEN at {report.broken_at}: {report.problem}" if report.problem else "verifies"
             print(
                 f"{partition}: {verdict}; {report.records} records, {report.erased} erased, "
@@ -43,8 +51,17 @@ async def verify_folder(tenants: list[str]) -> bool:
         await bootstrap.shutdown()
 
 
+async def _is_known(delivery: Delivery, partition: str) -> bool:
+    """Whether a partition without records is one that we have, rather than a name that was mistyped."""
+    from shared.contracts.kinds import SYSTEM_PARTITION
+
+    if partition == SYSTEM_PARTITION:
+        return True
+    return await delivery.store.read(SYSTEM_PARTITION, f"tenant:{partition}") is not None
+
+
 def main(arguments: list[str]) -> int:
-    """0 when every chain verifies, 1 when one is broken or the folder cannot be read."""
+    """0 when every chain verifies, 1 when one is broken, a tenant is unknown or the folder cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m local verify", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(".countersign"), help="data folder (default: %(default)s)")
     parser.add_argument("--tenant", action="append", default=[], help="only this tenant (may be given several times)")

@@ -60,7 +60,8 @@ def test_the_sample_statement_from_ingestion_to_a_verified_record(tmp_path: Path
         assert fact in job.stdout
     instructing = next(line for line in job.stdout.splitlines() if line.startswith("s-075"))
     assert "descriptor_instructs" in instructing
-    assert "waits" in instructing
+    assert "NeedsReview" in instructing
+    assert "Categorized" in next(line for line in job.stdout.splitlines() if line.startswith("s-124"))
 
 
 def test_ones_own_file_becomes_history_and_decisions_by_month(tmp_path: Path):

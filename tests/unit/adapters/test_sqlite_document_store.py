@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.adapters.embedded.document_batch import delete_sql
 from shared.adapters.embedded.document_rows import DUE, PAGE_DOWN, PAGE_UP, read_sql
 from shared.adapters.embedded.document_store import SqliteDocumentStore
 from shared.adapters.embedded.sqlite_writer import Executor
@@ -198,3 +199,23 @@ async def test_reads_work_from_several_threads(store: SqliteDocumentStore):
 async def test_an_instant_is_compared_as_text(store: SqliteDocumentStore, clock: Clock):
     await store.commit("smith", [run("a", expires_at=text(clock.now))])
     assert await store.read("smith", "run:a") is None
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 33, 100])
+async def test_look_ups_follow_also_when_many_documents_change_at_once(
+    store: SqliteDocumentStore, path: Path, count: int
+):
+    first = [run(f"{n:03}", sort="1", keys={"state": "open", "subject": str(n)}) for n in range(count)]
+    etags = await store.commit("smith", first)
+    await store.commit("smith", [one._replace(keys={"state": "done"}, etag=etags[one.id]) for one in first])
+    found = rows(path, "SELECT DISTINCT name, value FROM lookups ORDER BY name")
+    assert found == [("", ""), ("state", "done")]
+    page = await store.query("smith", "run", key=("state", "done"), limit=200)
+    assert [one.id for one in page.documents] == [one.id for one in first]
+
+
+async def test_rows_are_deleted_by_a_search_in_the_index(store: SqliteDocumentStore, path: Path):
+    sql = delete_sql(3)
+    plan = [str(row[3]) for row in rows(path, f"EXPLAIN QUERY PLAN {sql}", *[""] * sql.count("?"))]
+    assert len([line for line in plan if line.startswith("SEARCH") and "PRIMARY KEY (partition=?" in line]) == 3, plan
+    assert not [line for line in plan if "SCAN" in line], plan

@@ -27,11 +27,13 @@ def test_an_empty_file_means_the_platforms_defaults(tmp_path: Path):
 
 
 def test_time_spans_are_dotnets(tmp_path: Path):
-    bus = {"maxAutoLockRenewalDuration": "1.02:03:04.5", "sessionIdleTimeout": "-00:00:00.0010000"}
+    bus = {"maxAutoLockRenewalDuration": "1.02:03:04.5", "sessionIdleTimeout": "00:00:05"}
     options = read(written(tmp_path, {"version": "2.0", "functionTimeout": "-1", "extensions": {"serviceBus": bus}}))
     assert options.function_timeout_seconds == float("inf")
     assert options.service_bus.max_auto_lock_renewal_seconds == 93784.5
-    assert options.service_bus.session_idle_timeout_seconds == float("inf")
+    bus = {"maxAutoLockRenewalDuration": "-00:00:00.0010000"}
+    options = read(written(tmp_path, {"version": "2.0", "extensions": {"serviceBus": bus}}))
+    assert options.service_bus.max_auto_lock_renewal_seconds == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,7 @@ def test_time_spans_are_dotnets(tmp_path: Path):
         ({"version": "2.0", "extensions": {"serviceBus": {"maxConcurrentSessions": True}}}, "maxConcurrentSessions"),
         ({"version": "2.0", "extensions": {"serviceBus": {"maxConcurrentCallsPerSession": 2}}}, "CallsPerSession"),
         ({"version": "2.0", "extensions": {"serviceBus": {"autoCompleteMessages": False}}}, "autoCompleteMessages"),
+        ({"version": "2.0", "extensions": {"serviceBus": {"sessionIdleTimeout": "soon"}}}, "sessionIdleTimeout"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path: Path, content: object, named: str):

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from local.http_parser import Request
-from local.http_server import HttpServer, Limits, Response
+from local.http_server import Answer, HttpServer, Limits, Problem, Response
 
 FAST = Limits(head=0.15, body=0.15, write=0.3, idle=0.15, connections=3, sweep=0.03)
 
 
-async def echo(request: Request) -> Response:
+async def echo(request: Request) -> Answer:
     if request.target == "/broken":
         raise RuntimeError("no")
     if request.target == "/slow":
         await asyncio.sleep(0.2)
     if request.target == "/split":
         return Response(200, [("X", "a\r\nInjected: yes")], b"")
+    if request.target == "/missing":
+        return Problem(404, "there is no such thing")
     if request.target == "/none":
         return Response(204, [("Content-Length", "7"), ("X-Kept", "yes")], b"ignored")
     if request.target == "/big":
@@ -112,6 +116,30 @@ async def test_a_refused_body_is_answered_although_it_goes_on_coming():
         writer.write(b"x" * 3_000_000)
         status, headers, _ = await answer(reader)
         assert (status, headers["connection"]) == (413, "close")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        get("/broken", extra="X-Correlation-Id: {}\r\n"),
+        get("/split", extra="X-Correlation-Id: {}\r\n"),
+        get("/", "POST", "X-Correlation-Id: {}\r\nContent-Length: 20000000\r\n"),
+        get("/missing", extra="X-Correlation-Id: {}\r\n"),
+    ],
+)
+@pytest.mark.parametrize("told", ["case-7.a:b", "", "no id", "x" * 65])
+async def test_a_problem_of_the_host_carries_the_callers_correlation_id_or_a_new_one(sent: bytes, told: str):
+    async with serving() as (_, connect):
+        reader, writer = await connect()
+        writer.write(sent.replace(b"{}", told.encode()))
+        status, headers, body = await answer(reader)
+        problem = json.loads(body)
+        assert problem["status"] == status
+        assert headers["x-correlation-id"] == problem["correlation_id"]
+        if told == "case-7.a:b":
+            assert problem["correlation_id"] == told
+        else:
+            assert re.fullmatch("[0-9a-f]{32}", problem["correlation_id"])
 
 
 async def test_garbage_is_a_400_problem():

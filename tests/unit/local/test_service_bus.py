@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -141,16 +142,19 @@ async def test_a_dead_letter_function_that_fails_is_called_again_more_and_more_s
 ):
     monkeypatch.setattr(service_bus, "_DEAD_LETTER_WAIT_SECONDS", (0.04, 10.0))
     bench.pump("work" + DEAD_LETTER_SUFFIX)
+    called_at: list[float] = []
 
     async def fail(message: dict[str, Any]) -> None:
+        called_at.append(asyncio.get_running_loop().time())
         raise RuntimeError("the store is down")
 
     bench.work = fail
     await bench.send("work", "m1")
     bench.receiver.dead_letter(bench.receiver.receive("work"), "Unreadable", "why")
-    await bench.until(1)
-    await asyncio.sleep(0.25)
-    assert len(bench.seen) == 3
+    await bench.until(4)
+    waits = [after - before for before, after in itertools.pairwise(called_at)]
+    # a busy machine makes a wait longer, never shorter; the loop's clock may be a tick ahead
+    assert all(wait > least - 0.005 for wait, least in zip(waits[:3], (0.04, 0.08, 0.16), strict=True))
     assert bench.seen[0]["DeadLetterReason"] == "Unreadable"
     assert bench.seen[0]["DeadLetterSource"] == "work"
 

@@ -49,7 +49,58 @@ def test_a_bank_export_with_preamble_semicolons_and_decimal_commas(tmp_path: Pat
     assert [row.amount_minor for row in statement.rows] == [-123_450, 200_000, -320, -320]
     first = statement.rows[0]
     assert (first.booked_on, first.currency, first.category, first.account) == ("2026-01-31", "EUR", "food", "main")
+    assert first.descriptor == "Bäckerei"
     assert "Windows-1252" in " ".join(statement.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "currency"),
+    [
+        ("Betrag (€)", "EUR"),
+        ("Amount £", "GBP"),
+        ("Amount (GBP)", "GBP"),
+        ("Value USD", "USD"),
+        ("amount_gbp", "GBP"),
+        ("AmountCHF", "CHF"),
+    ],
+)
+def test_a_currency_in_the_amounts_header_is_read_and_told(tmp_path: Path, header: str, currency: str):
+    statement = read(tmp_path, f"Date,Description,{header}\n2026-01-01,a,-1.50\n", Wishes())
+    assert (statement.rows[0].currency, statement.rows[0].amount_minor) == (currency, -150)
+    assert f"amounts are in {currency}" in " ".join(statement.notes)
+
+
+@pytest.mark.parametrize("header", ["Amount", "Amount ($)", "Amount ¥", "Amount (EUR/GBP)"])
+def test_a_header_that_leaves_the_currency_open_is_asked_back_with_the_command(tmp_path: Path, header: str):
+    told = asked_back(tmp_path, f"Date,Description,{header}\n2026-01-01,a,-1.50\n", Wishes())
+    assert f'make run DATA={tmp_path / "file.csv"} ARGS="--currency GBP"' in told
+
+
+@pytest.mark.parametrize("purpose", ["Verwendungszweck", "Memo", "Reference"])
+@pytest.mark.parametrize(
+    "party",
+    [
+        "Counter Party",
+        "Counterparty",
+        "Auftraggeber/Empfänger",
+        "Empfänger",
+        "Begünstigter",
+        "Payee",
+        "Merchant",
+        "Name",
+    ],
+)
+def test_who_is_paid_comes_before_what_for_and_the_purpose_fills_a_gap(tmp_path: Path, party: str, purpose: str):
+    text = f"Date,{purpose},{party},Amount,Spending Category\n2026-01-01,why,shop,-1,food\n2026-01-02,why,,-1,fun\n"
+    statement = read(tmp_path, text)
+    assert [(row.descriptor, row.category) for row in statement.rows] == [("shop", "food"), ("why", "fun")]
+    assert not statement.bad
+
+
+def test_a_purpose_alone_is_the_descriptor_and_a_fallback_can_be_told(tmp_path: Path):
+    assert read(tmp_path, "Date,Memo,Amount\n2026-01-01,why,-1\n").rows[0].descriptor == "why"
+    told = Wishes(wishes_of(["purpose=Note"]), "EUR")
+    assert read(tmp_path, "Date,Payee,Note,Amount\n2026-01-01,,why,-1\n", told).rows[0].descriptor == "why"
 
 
 def test_debit_and_credit_columns_become_one_signed_amount(tmp_path: Path):
