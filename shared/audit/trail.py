@@ -33,8 +33,7 @@ def append(
     for entry, salt in zip(entries, salts, strict=False):
         record, head = next_record(head, entry, at=at, salt=salt)
         run = entry.ids.get("run", "")
-        subject = entry.ids.get("transaction", "")
-        keys = {name: value for name, value in (("run", run), ("subject", subject)) if value}
+        keys = {"run": run} if run else {}
         sort = f"{head.sequence:012d}"
         documents.append(Document(partition, audit_id(head.sequence), "audit", record, sort=sort, keys=keys))
     etag = head_document.etag if head_document else ""
