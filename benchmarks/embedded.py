@@ -20,7 +20,7 @@ from benchmarks.measure import ROOT
 from benchmarks.statements import rows
 from local import host_json, log
 from local.event_grid import EventGrid
-from local.host import TICK_SECONDS
+from local.host import TICK_SECONDS, settle_heap
 from local.runtime import Runtime
 from local.service_bus import Pump
 from shared import bootstrap
@@ -93,6 +93,7 @@ class Embedded:
             )
             self.events.start()
         self._ticker = asyncio.create_task(self._tick())
+        settle_heap()  # as `make serve` does once it is up
         return self
 
     async def accept(self, tenant: str, count: int) -> None:
