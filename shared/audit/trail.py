@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from shared.audit.record import START, Entry, Head, broken, next_record
 from shared.ports.checkpoint_log import Checkpoint, CheckpointLog
@@ -112,8 +112,3 @@ async def checkpoint(partition: str, *, store: DocumentStore, checkpoints: Check
     point = Checkpoint(partition, document.body["sequence"], document.body["hash"], at)
     await checkpoints.append(point)
     return point
-
-
-def exported(document: Document) -> dict[str, Any]:
-    """One line of the JSONL export: the record as stored."""
-    return document.body

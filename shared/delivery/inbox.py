@@ -20,12 +20,18 @@ from shared.delivery.handling import Delivery, Outcome, Work
 from shared.delivery.one_commit import commit
 from shared.delivery.parking import Incoming, park_command, park_unreadable
 from shared.delivery.retry import OUTAGE_DELAY_SECONDS, Park, RetryLater, after_failure
-from shared.delivery.run_documents import payload_fingerprint, receipt_document, run_document_of, vouching_for
+from shared.delivery.run_documents import (
+    payload_fingerprint,
+    receipt_document,
+    run_document_of,
+    run_for,
+    vouching_for,
+)
 from shared.delivery.tenants import register
 from shared.errors import ConflictError, IdempotencyMismatchError, RetryableError, TerminalError
 from shared.ports.command_bus import OutgoingMessage
 from shared.ports.document_store import Document
-from shared.runs.life_cycle import Run, is_terminal, moved_to, pending
+from shared.runs.life_cycle import is_terminal, moved_to
 
 if TYPE_CHECKING:
     from shared.contracts.commands import AnyCommand, CommandEnvelope
@@ -150,7 +156,7 @@ async def _decide_and_commit(
     now = delivery.now()
     run_document = documents.get(f"run:{run_id_of(partition, key)}")
     at = text(now)
-    run = moved_to(_stored_or_new(command, run_document, at), "Running", at=at)
+    run = moved_to(run_for(command, run_document, at=at), "Running", at=at)
     flow = delivery.flows[command.command_type]
     outcome = await flow.handle(Work(command, partition, run, documents, now, at, delivery.store))
     finished = vouching_for(outcome.run, outcome.commands)
@@ -171,20 +177,6 @@ async def _decide_and_commit(
     etags = await commit(delivery, partition, writes, outcome.entries, head=head, deletes=outcome.deletes)
     await outbox.relay_promptly(delivery, outgoing, etags)
     return outcome
-
-
-def _stored_or_new(command: AnyCommand, stored: Document | None, at: str) -> Run:
-    if stored is not None:
-        return stored.body
-    described = command.model_dump(
-        include={"command_id", "command_type", "correlation_id", "causation_id", "traceparent"}
-    )
-    return pending(
-        run_id=run_id_of(partition_of(command.tenant), command.command_id),
-        command=described,
-        at=at,
-        subject=command.subject,
-    )
 
 
 async def check_authority(

@@ -18,9 +18,9 @@ from shared.delivery import outbox
 from shared.delivery.handling import Delivery, Left
 from shared.delivery.one_commit import commit
 from shared.delivery.retry import Park
-from shared.delivery.run_documents import payload_fingerprint, receipt_document, run_document_of
+from shared.delivery.run_documents import payload_fingerprint, receipt_document, run_document_of, run_for
 from shared.ports.document_store import Document
-from shared.runs.life_cycle import Run, is_terminal, moved_to, pending, signal, with_signals
+from shared.runs.life_cycle import Run, is_terminal, moved_to, signal, with_signals
 
 if TYPE_CHECKING:
     from shared.contracts.commands import AnyCommand
@@ -90,10 +90,7 @@ async def park_command(delivery: Delivery, incoming: Incoming, command: AnyComma
 
 def _reviewed_run(command: AnyCommand, stored: Document | None, why: Park, at: str) -> Run:
     """The command's run, ended NeedsReview with a signal that a person must look."""
-    run = stored.body if stored else None
-    if run is None:
-        run_id, described = run_id_of(command.tenant, command.command_id), command.model_dump(exclude={"payload"})
-        run = pending(run_id=run_id, command=described, at=at, subject=command.subject)
+    run = run_for(command, stored, at=at)
     if run["status"] == "Pending":
         run = moved_to(run, "Running", at=at)
     run = moved_to(run, "NeedsReview", at=at, code=why.reason, rationale=why.detail or why.reason)

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.audit.record import canonical
+from shared.contracts.identity import partition_of, run_id_of
 from shared.ports.document_store import Document
-from shared.runs.life_cycle import Run
+from shared.runs.life_cycle import Run, pending
+
+if TYPE_CHECKING:
+    from shared.contracts.commands import AnyCommand
+
+
+def run_for(command: AnyCommand, stored: Document | None, *, at: str) -> Run:
+    """The command's run as stored, or a new one: an outside command's, or a caller's own that is handled at once."""
+    if stored is not None:
+        return stored.body
+    described = command.model_dump(
+        include={"command_id", "command_type", "correlation_id", "causation_id", "traceparent"}
+    )
+    run_id = run_id_of(partition_of(command.tenant), command.command_id)
+    return pending(run_id=run_id, command=described, at=at, subject=command.subject)
 
 
 def run_document_of(partition: str, run: Run, stored: Document | None) -> Document:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.audit.record import START, Head
-from shared.audit.trail import Verification, audit_id, exported, verify
+from shared.audit.trail import Verification, audit_id, verify
 from shared.contracts.identity import partition_of
 from shared.delivery.handling import Delivery
 from shared.errors import NotFoundError
@@ -90,7 +90,7 @@ async def records_after(delivery: Delivery, tenant: str, *, after: int, limit: i
             limit=min(MAX_PAGE, limit - len(records)),
             cursor=cursor,
         )
-        records += [exported(document) for document in found.documents]
+        records += [document.body for document in found.documents]
         cursor = found.cursor
         if not cursor:
             break

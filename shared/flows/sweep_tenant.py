@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from shared.audit.record import START, Entry, Head
 from shared.audit.trail import Verification, verify
 from shared.contracts.commands import SweepTenant, SweepTenantEnvelope, envelope
-from shared.contracts.identity import deterministic_id
+from shared.contracts.identity import deterministic_id, partition_of
 from shared.contracts.instants import after
 from shared.delivery.handling import Delivery, Left, Outcome, Work
 from shared.delivery.intake import accept
@@ -74,7 +74,7 @@ async def start_sweeps(delivery: Delivery, *, day: str) -> int:
 
 
 async def _start_sweep(delivery: Delivery, tenant: str, day: str) -> bool:
-    command_id = deterministic_id(tenant, "sweep", day)
+    command_id = deterministic_id(partition_of(tenant), "sweep", day)
     now = delivery.now()
     command = envelope("SweepTenant", {"day": day}, command_id=command_id, tenant=tenant, source="timer", issued_at=now)
     try:
