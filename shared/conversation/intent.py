@@ -35,7 +35,7 @@ INTENTS: Mapping[str, Kind] = {
         ("amount_minor", "currency", "recipient"),
         ("account_type", "recipient_account_type", "private", "note"),
         "transfer_funds",
-    ),  # noqa: E501
+    ),
     "request_payment": Kind(("amount_minor", "currency", "recipient"), ("private",), "send_payment_request"),
     "recategorise": Kind(("category",), ("merchant", "transaction_id", *SPAN), "recategorise_transactions"),
     "set_budget": Kind(("category", "amount_minor", "currency"), (), "set_budget"),
