@@ -65,6 +65,11 @@ class CountingStore:
         self.commits.append(tuple(document.kind for document in (*writes, *deletes)))
         return etags
 
+    async def discard(self, documents: Sequence[Document]) -> None:
+        began = time.perf_counter()
+        await self._store.discard(documents)
+        self._note("discard", began, len(documents))
+
     async def purge(self, limit: int = 500) -> int:
         return await self._store.purge(limit)
 

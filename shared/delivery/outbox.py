@@ -1,4 +1,4 @@
-"""The outbox: what a commit promised to send. Sent first, deleted after: a crash sends twice, never zero times."""
+"""The outbox: what a commit promised to send. Sent first, discarded after: a crash sends twice, never zero times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import orjson
 from shared.contracts.instants import after, text
 from shared.contracts.lanes import LANE_OF_COMMAND
 from shared.delivery.handling import Delivery
-from shared.errors import ConflictError, RetryableError, TerminalError
+from shared.errors import RetryableError, TerminalError
 from shared.ports.command_bus import OutgoingMessage
 from shared.ports.document_store import Document
 
@@ -68,16 +68,13 @@ def message_of(command: dict[str, Any], *, nonce: str) -> OutgoingMessage:
 
 
 async def relay(delivery: Delivery, document: Document) -> None:
-    """Send everything in `document`, then delete it. Raises `RetryableError` when something could not be sent."""
+    """Send everything in `document`, then discard it. Raises `RetryableError` when something could not be sent."""
     body = document.body
     if body["commands"]:
         await delivery.bus.send([message_of(command, nonce=body["nonce"]) for command in body["commands"]])
     if body["events"]:
         await delivery.events.publish(body["events"])
-    try:
-        await delivery.store.commit(document.partition, [], deletes=[document])
-    except ConflictError:
-        log.debug("another instance has relayed %s", document.id)
+    await delivery.store.discard([document])
 
 
 async def relay_promptly(delivery: Delivery, documents: Sequence[Document], etags: dict[str, str]) -> None:

@@ -12,6 +12,8 @@
   By kind alone it lists what has a `sort`; by key, what has the key: a document with neither is found by its id
   alone, and costs no index. A cursor of another query is `InvalidInputError("invalid_cursor")`.
 * **due** alone crosses partitions: documents of one kind with `due_at <= before`, oldest first. For timers.
+* **discard** deletes soon, and promises no more: it returns at once, a document that was changed in the meantime
+  stays, and a crash or a failure may leave any of them. For what does no harm when it comes back (a sent outbox).
 * **TTL**: from `expires_at` on a document is no longer returned, and its id may be created again.
 * **schema_version**: older bodies are upcast by `Schemas` on the way out; a newer one than known is `RetryableError`
   ("schema_too_new"): an old instance during a deployment waits, and parks nothing. What is written carries the version
@@ -125,6 +127,10 @@ class DocumentStore(Protocol):
         self, partition: str, writes: Sequence[Document], *, deletes: Sequence[Document] = ()
     ) -> dict[str, str]:
         """All or nothing; returns the new etag of each written id. `deletes` carry the etag they were read with."""
+        ...
+
+    async def discard(self, documents: Sequence[Document]) -> None:
+        """Delete these (as they were read, with their etags) without anybody waiting for the disk. Never raises."""
         ...
 
     async def purge(self, limit: int = 500) -> int:

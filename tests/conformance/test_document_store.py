@@ -403,6 +403,24 @@ async def test_an_expired_document_is_gone_for_every_reader(store: DocumentStore
         await store.commit("smith", [], deletes=[mortal._replace(etag=etags["run:m"])])
 
 
+async def test_what_is_discarded_is_soon_gone_and_what_was_changed_meanwhile_stays(store: DocumentStore):
+    etags = await store.commit("smith", [run("sent"), run("changed")])
+    read = await store.read_many("smith", ["run:sent", "run:changed"])
+    await store.commit("smith", [run("changed", etag=etags["run:changed"])])
+    await store.discard(list(read.values()))
+    await store.commit("smith", [run("later")])  # whatever is committed afterwards carries it along at the latest
+    assert set(await store.read_many("smith", ["run:sent", "run:changed"])) == {"run:changed"}
+
+
+async def test_discarding_what_is_gone_harms_nobody(store: DocumentStore):
+    etags = await store.commit("smith", [run("a")])
+    gone = run("a", etag=etags["run:a"])
+    await store.discard([gone])
+    await store.discard([gone])
+    await store.commit("smith", [run("b")])
+    assert set(await store.read_many("smith", ["run:a", "run:b"])) == {"run:b"}
+
+
 async def test_an_expired_id_may_be_created_again(store: DocumentStore, clock: Clock):
     mortal = run("m", {"life": 1}, sort="1", keys={"state": "open"}, expires_at=after(clock.now, seconds=10))
     first = await store.commit("smith", [mortal])

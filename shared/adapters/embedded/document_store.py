@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ from shared.ports.document_limits import check_commit, check_query, check_size
 from shared.ports.document_store import Document, Page, Schemas
 
 PING_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class SqliteDocumentStore:
@@ -100,6 +103,14 @@ class SqliteDocumentStore:
             return {}
         gone = tuple([((partition, document.id), document.etag) for document in deletes])
         return await self._writer.submit_item(apply_commits, Commit(text(self._now()), rows, gone))
+
+    async def discard(self, documents: Sequence[Document]) -> None:
+        for document in documents:
+            gone = ((document.partition, document.id), document.etag)
+            try:
+                self._writer.post_item(apply_commits, Commit(text(self._now()), (), (gone,)))
+            except RetryableError as failed:
+                _log.info("%s stays: %s", document.id, failed)
 
     async def purge(self, limit: int = 500) -> int:
         """Delete up to `limit` expired documents, oldest first; how many they were. For a timer."""

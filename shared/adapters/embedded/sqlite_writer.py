@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from shared.adapters.embedded.sqlite_file import Schema
 from shared.adapters.embedded.sqlite_transactions import Batch, Job, Outcome, Transactions
-from shared.errors import RetryableError
+from shared.errors import ConflictError, RetryableError
 
 MAX_GROUP = 256
 RIDER_WAIT_SECONDS = 0.05
@@ -66,6 +66,10 @@ class SqliteWriter:
     def post(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Let `work` ride along with the next group, or go alone shortly after. A failure is logged."""
         self._put(Job(None, work), asyncio.get_running_loop())
+
+    def post_item[Item, Result](self, batch: Batch[Item, Result], item: Item) -> None:
+        """As `post`, for one item of a batch; losing a race is no failure."""
+        self._put(Job(batch, item), asyncio.get_running_loop())
 
     async def close(self) -> None:
         """Finish what is queued, then close the file. Later jobs get `RetryableError`."""
@@ -161,5 +165,5 @@ def _settle(settled: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:
 
 
 def _log_lost(outcome: Outcome) -> None:
-    if outcome[1] is not None:
+    if outcome[1] is not None and not isinstance(outcome[1], ConflictError):
         _log.warning("a posted job was lost: %s", outcome[1])
