@@ -1,13 +1,13 @@
 """Countersign itself: messages that are durable in the lane, through the Service Bus trigger, to their decisions.
 
-The clock starts when the lane hands a message to the pump (peek-lock) and stops when the message is completed. Inside:
-Microsoft's runtime (metadata, decoding, dispatch, context), validation, authority, one `read_many`, the query for
-counterparts wherever a transfer is possible (each tenant has three accounts), routing, specialists, guard, run with
-stages and signals, audit record and chain, merchant's and category's history, receipt, outbox: all in one durable
-commit; then the relay: the event durably taken over by the topic, and the outbox document discarded with a later commit;
-telemetry; the checkpoint outside the store at every hundredth record. With `reactions`, the Event Grid function handles
-each event too (read, write, commit: counters and memory), on the same loop and disk at the same time, and the rate
-counts until the last reaction is done. Outside: acceptance, which the HTTP function did before.
+The clock starts when the lane hands a message to the pump (peek-lock) and stops when the message is completed.
+Inside: Microsoft's runtime (metadata, decoding, dispatch, context), validation, authority, one `read_many`, the query
+for counterparts wherever a transfer is possible (each tenant has three accounts), routing, specialists, guard, run
+with stages and signals, audit record and chain, merchant's and category's history, receipt, outbox: all in one
+durable commit; then the relay: the event durably taken over by the topic, and the outbox document discarded with a
+later commit; telemetry; the checkpoint outside the store at every hundredth record. With `reactions`, the Event Grid
+function handles each event too (read, write, commit: counters and memory), on the same loop and disk at the same
+time, and the rate counts until the last reaction is done. Outside: acceptance, which the HTTP function did before.
 
     python -m benchmarks.classification IN_FLIGHT UNITS plain|reactions|counted
 """
