@@ -28,6 +28,12 @@ class RetryableError(CountersignError):
             self.code = code
 
 
+class EarlyError(CountersignError):
+    """The command came before its turn: its message is done with, and whoever goes before wakes it again."""
+
+    code = "early"
+
+
 class ConflictError(RetryableError):
     """A precondition of a commit failed: `lost` names the ids of the documents somebody else wrote first."""
 

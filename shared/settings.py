@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.contracts.lanes import LANE_OF_COMMAND
+from shared.contracts.lanes import FROM_OUTSIDE
 from shared.errors import ConfigurationError
 
 AUTH_MODES = ("dev", "easyauth", "jwt")
@@ -96,8 +96,8 @@ def _producers(value: str) -> tuple[ProducerLine, ...]:
     for name, command_types, tenants in lines:
         if not (isinstance(name, str) and isinstance(command_types, list) and isinstance(tenants, list)):
             raise wrong
-        if not (re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", name) and all(one in LANE_OF_COMMAND for one in command_types)):
-            raise ConfigurationError(f"OUTSIDE_PRODUCERS: {name!r} may list command types {sorted(LANE_OF_COMMAND)}")
+        if not (re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", name) and FROM_OUTSIDE.issuperset(command_types)):
+            raise ConfigurationError(f"OUTSIDE_PRODUCERS: {name!r} may list command types {sorted(FROM_OUTSIDE)}")
         if not all(isinstance(one, str) and re.fullmatch(r"[a-z0-9-]{1,40}", one) for one in tenants):
             raise ConfigurationError(f"OUTSIDE_PRODUCERS: the tenants of {name!r} are not 1 to 40 of a-z, 0-9 and -")
     return tuple(ProducerLine(name, tuple(types), tuple(tenants)) for name, types, tenants in lines)

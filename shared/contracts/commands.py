@@ -65,6 +65,57 @@ class ResolveParked(Shape):
     note: Annotated[str, Field(max_length=600)] = ""
 
 
+class AgentMessagePosted(Shape):
+    """A person's message waits for its answer. `turn` numbers a conversation's messages from 1, without a gap."""
+
+    conversation_id: ReferenceId
+    message_id: ReferenceId
+    turn: Annotated[int, Field(ge=1)]
+
+
+class AgentApprovalSubmitted(Shape):
+    """A person has answered a card: the record of it is committed already, this only names it."""
+
+    approval_id: ReferenceId
+    conversation_id: ReferenceId
+
+
+class RequestAction(Shape):
+    """Check an action for the last time and commit the intent to carry it out."""
+
+    action_id: ReferenceId
+
+
+class PerformAction(Shape):
+    """Carry out an action whose intent is on the record."""
+
+    action_id: ReferenceId
+
+
+class AnswerApproval(Shape):
+    """A person's answer to a card: over HTTP only, because a message on a lane proves nothing.
+
+    card_digest: of the card that the person saw. edited_arguments: replace the action's whole arguments, None for none.
+    roles: the person's roles in the tenant, from authentication.
+    """
+
+    approval_id: ReferenceId
+    decision: Literal["approve", "reject"]
+    rationale: Annotated[str, Field(max_length=500)] = ""
+    card_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    edited_arguments: dict[str, Any] | None = None
+    person: Annotated[str, Field(min_length=1, max_length=200)]
+    person_name: Annotated[str, Field(max_length=200)] = ""
+    roles: list[str]
+
+
+class AgeApproval(Shape):
+    """Time has passed over a card: made by a timer, never read from a lane. moment: what is due."""
+
+    approval_id: ReferenceId
+    moment: Literal["warn", "escalate", "expire"]
+
+
 class _Envelope(Shape):
     """What every command carries. `attempt` starts at 1 and grows with each scheduled retry."""
 
@@ -127,9 +178,85 @@ class ResolveParkedEnvelope(_Envelope):
     payload: ResolveParked
 
 
-CommandEnvelope = ClassifyTransactionEnvelope | IngestionCompletedEnvelope | SweepTenantEnvelope
+class AgentMessagePostedEnvelope(_Envelope):
+    """`AgentMessagePosted` on lane runtime-agent-message-posted."""
+
+    command_type: Literal["AgentMessagePosted"] = "AgentMessagePosted"
+    payload: AgentMessagePosted
+
+    @property
+    def subject(self) -> str:
+        return self.payload.conversation_id
+
+
+class AgentApprovalSubmittedEnvelope(_Envelope):
+    """`AgentApprovalSubmitted` on lane runtime-agent-message-posted."""
+
+    command_type: Literal["AgentApprovalSubmitted"] = "AgentApprovalSubmitted"
+    payload: AgentApprovalSubmitted
+
+    @property
+    def subject(self) -> str:
+        return self.payload.approval_id
+
+
+class RequestActionEnvelope(_Envelope):
+    """`RequestAction` on lane runtime-action-requested."""
+
+    command_type: Literal["RequestAction"] = "RequestAction"
+    payload: RequestAction
+
+    @property
+    def subject(self) -> str:
+        return self.payload.action_id
+
+
+class PerformActionEnvelope(_Envelope):
+    """`PerformAction` on lane runtime-action-requested."""
+
+    command_type: Literal["PerformAction"] = "PerformAction"
+    payload: PerformAction
+
+    @property
+    def subject(self) -> str:
+        return self.payload.action_id
+
+
+class AnswerApprovalEnvelope(_Envelope):
+    """Made by the HTTP function that knows the person; never read from a lane."""
+
+    command_type: Literal["AnswerApproval"] = "AnswerApproval"
+    payload: AnswerApproval
+
+    @property
+    def subject(self) -> str:
+        return self.payload.approval_id
+
+
+class AgeApprovalEnvelope(_Envelope):
+    """Made by the timer that watches cards; never read from a lane."""
+
+    command_type: Literal["AgeApproval"] = "AgeApproval"
+    payload: AgeApproval
+
+    @property
+    def subject(self) -> str:
+        return self.payload.approval_id
+
+
+CommandEnvelope = (
+    ClassifyTransactionEnvelope
+    | IngestionCompletedEnvelope
+    | SweepTenantEnvelope
+    | AgentMessagePostedEnvelope
+    | AgentApprovalSubmittedEnvelope
+    | RequestActionEnvelope
+    | PerformActionEnvelope
+)
 """What may arrive on a lane."""
-AnyCommand = CommandEnvelope | ReviewTransactionEnvelope | ResolveParkedEnvelope
+AnyCommand = (
+    CommandEnvelope | ReviewTransactionEnvelope | ResolveParkedEnvelope | AnswerApprovalEnvelope | AgeApprovalEnvelope
+)
 
 
 @cache

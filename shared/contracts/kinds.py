@@ -30,7 +30,17 @@ KINDS: dict[str, Kind] = {
     "parked": Kind(1),
     "erasure": Kind(1),  # how far the erasure of a person's data has come
     "membership": Kind(1),  # a person's roles: in the tenant as its list of members, in `system` as what counts
+    "conversation": Kind(1),  # whose it is, where its turns and its stream stand
+    "message": Kind(1),  # one message of a turn: a person's, the reply, or a notice
+    "stream_event": Kind(1, 7),  # what one commit told the conversation's stream
+    "approval": Kind(1),  # a card for one exact action
+    "action": Kind(1),  # an effect on the world, from wish to outcome
+    "budget": Kind(1),  # what a category may cost in a month
+    "preference": Kind(1),  # a person's notification settings
+    "draft": Kind(1),  # a text for a person to send, or not
+    "metric": Kind(1),  # counts per action, backend and configuration, or per turn
     # in `system`
+    "breaker": Kind(1),  # whether a backend may be called
     "tenant": Kind(1),
 }
 

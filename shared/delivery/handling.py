@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from shared.audit.record import Entry
 from shared.ports.checkpoint_log import CheckpointLog
 from shared.ports.command_bus import CommandBus
-from shared.ports.document_store import Document, DocumentStore
+from shared.ports.document_store import Document, DocumentStore, Merge
 from shared.ports.event_publisher import EventPublisher
 from shared.ports.telemetry_sink import TelemetrySink
 from shared.runs.life_cycle import Run
@@ -54,6 +54,7 @@ class Outcome:
 
     run: in a terminal status. entries: at least one audit entry. commands: envelopes of ours to send on (JSON objects).
     events: CloudEvents. scores: telemetry about each specialist. answer: what the caller of an HTTP command is told.
+    merges: documents made from the newest version of others.
     """
 
     run: Run
@@ -64,6 +65,7 @@ class Outcome:
     events: list[dict[str, Any]] = field(default_factory=list)
     scores: list[ScoreOf] = field(default_factory=list)
     answer: dict[str, Any] = field(default_factory=dict)
+    merges: list[Merge] = field(default_factory=list)
 
 
 class Left(NamedTuple):
@@ -71,6 +73,7 @@ class Left(NamedTuple):
 
     writes: Sequence[Document] = ()
     events: Sequence[dict[str, Any]] = ()
+    merges: Sequence[Merge] = ()
 
 
 class Flow(Protocol):
@@ -80,7 +83,9 @@ class Flow(Protocol):
         """The ids to read beside receipt, run and audit head: known from the command alone, at most 20."""
         ...
 
-    async def handle(self, work: Work) -> Outcome: ...
+    async def handle(self, work: Work) -> Outcome:
+        """Decide. `EarlyError` when it is not this command's turn yet."""
+        ...
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
         """What else to write and tell when the command is parked with its `run` ended: its subject must not look as

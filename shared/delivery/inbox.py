@@ -28,7 +28,7 @@ from shared.delivery.run_documents import (
     vouching_for,
 )
 from shared.delivery.tenants import register
-from shared.errors import ConflictError, IdempotencyMismatchError, RetryableError, TerminalError
+from shared.errors import ConflictError, EarlyError, IdempotencyMismatchError, RetryableError, TerminalError
 from shared.ports.command_bus import OutgoingMessage
 from shared.ports.document_store import Document
 from shared.runs.life_cycle import is_terminal, moved_to
@@ -46,7 +46,8 @@ DECISIONS = 3
 
 
 async def handle_once(delivery: Delivery, incoming: Incoming) -> str:
-    """Handle one message of a lane. Returns "committed", "duplicate", "retried" or "parked"; the message is done.
+    """Handle one message of a lane. Returns "committed", "duplicate", "early", "retried" or "parked"; the message is
+    done with.
 
     Raises only when not even the failure could be recorded: then the host must deliver the message again. It is given
     back slowly, because the platform delivers again at once and gives up after ten deliveries.
@@ -67,7 +68,10 @@ async def _handle_or_record(delivery: Delivery, incoming: Incoming) -> str:
     except RetryableError as failed:
         return await _retry_unread(delivery, incoming, failed)
     try:
-        return await _handle(delivery, command, incoming.body)
+        return await handle_command(delivery, command, incoming.body)
+    except EarlyError as early:
+        log.info("%s %s came early: %s", command.command_type, command.command_id, early)
+        return "early"
     except Exception as failed:  # noqa: BLE001  whatever a flow raises, the rule below decides; nothing is lost
         return await _after_failure(delivery, incoming, command, failed)
 
@@ -108,8 +112,9 @@ async def execute(delivery: Delivery, command: AnyCommand, *, fingerprint: str) 
     raise AssertionError("unreachable")
 
 
-async def _handle(delivery: Delivery, command: CommandEnvelope, body: bytes) -> str:
-    """Read, check, decide, commit; a lost race is read and decided again."""
+async def handle_command(delivery: Delivery, command: CommandEnvelope, body: bytes) -> str:
+    """Read, check, decide, commit; a lost race is read and decided again. "committed" or "duplicate"; raises what a
+    flow raises."""
     for turn in range(DECISIONS):
         documents = await read_for(delivery, command)
         fingerprint = await check_authority(delivery, command, documents, body)
@@ -174,8 +179,16 @@ async def _decide_and_commit(
         *outgoing,
     ]
     head = documents.get(HEAD_ID)
-    etags = await commit(delivery, partition, writes, outcome.entries, head=head, deletes=outcome.deletes)
-    await outbox.relay_promptly(delivery, outgoing, etags)
+    await commit(
+        delivery,
+        partition,
+        writes,
+        outcome.entries,
+        head=head,
+        deletes=outcome.deletes,
+        merges=outcome.merges,
+        known=documents,
+    )
     return outcome
 
 
@@ -233,7 +246,7 @@ async def _send_later(delivery: Delivery, incoming: Incoming, command: CommandEn
         lane=incoming.lane,
         body=orjson.dumps({**orjson.loads(incoming.body), "attempt": attempt}),
         message_id=f"{command.command_id}:{attempt}:{tail[:16]}",
-        session_id=command.tenant,
+        session_id=incoming.session_id or command.tenant,
         correlation_id=command.correlation_id[: outbox.LONGEST_CORRELATION],
         subject=command.command_type,
         scheduled_at=later,

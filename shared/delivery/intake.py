@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.audit.record import Entry
@@ -10,9 +10,9 @@ from shared.contracts.identity import partition_of, run_id_of
 from shared.contracts.instants import text
 from shared.delivery import outbox
 from shared.delivery.handling import Delivery
-from shared.delivery.one_commit import commit
+from shared.delivery.one_commit import NOTHING, commit
 from shared.delivery.run_documents import vouching_for
-from shared.ports.document_store import Document
+from shared.ports.document_store import Document, Merge
 from shared.runs.life_cycle import pending
 
 
@@ -26,11 +26,15 @@ async def accept(
     entries: Sequence[Entry] = (),
     subjects: Sequence[str] = (),
     head: Document | None = None,
-) -> None:
+    known: Mapping[str, Document] = NOTHING,
+    merges: Sequence[Merge] = (),
+    relayed: bool = True,
+) -> dict[str, str]:
     """Commit `documents` and a pending run for each command, and send the commands on.
 
     key: names the outbox document; deterministic, so that a repeated acceptance is a conflict, not a second sending.
     subjects: what each command is about (a transaction id), in the order of `commands`.
+    known, merges, relayed: as for `one_commit.commit`, whose etags are returned.
     Raises `ConflictError` naming what somebody else wrote first, `RetryableError` when the store is unavailable;
     then nothing was accepted. A bus that is down changes nothing: the outbox waits.
     """
@@ -42,8 +46,8 @@ async def accept(
     ]
     nonce = delivery.new_salt()[:8]
     outgoing = outbox.document_for(partition, key, commands=commands, events=[], now=now, nonce=nonce)
-    etags = await commit(delivery, partition, [*documents, *runs, *outgoing], entries, head=head)
-    await outbox.relay_promptly(delivery, outgoing, etags)
+    writes = [*documents, *runs, *outgoing]
+    return await commit(delivery, partition, writes, entries, head=head, known=known, merges=merges, relayed=relayed)
 
 
 def pending_run_document(

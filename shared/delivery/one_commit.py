@@ -1,20 +1,22 @@
-"""The one way to change a partition: documents, audit records and chain head in one commit."""
+"""The one way to change a partition: documents, audit records and chain head in one commit, then the relay."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shared.audit.record import Entry
 from shared.audit.trail import CHECKPOINT_EVERY, HEAD_ID, append, checkpoint
 from shared.contracts.instants import text
 from shared.contracts.telemetry import trace
+from shared.delivery import outbox
 from shared.delivery.handling import Delivery
 from shared.errors import ConflictError, RetryableError
-from shared.ports.document_store import Document
+from shared.ports.document_store import Document, Merge
 
+NOTHING: Mapping[str, Document] = {}
 RELINKS = 8
-"""How often a commit that lost only the chain's head is linked again before it gives way."""
+"""How often a commit that lost only the chain's head, or what it merges, is made anew before it gives way."""
 
 
 async def commit(
@@ -25,26 +27,36 @@ async def commit(
     *,
     head: Document | None,
     deletes: Sequence[Document] = (),
+    merges: Sequence[Merge] = (),
+    known: Mapping[str, Document] = NOTHING,
+    relayed: bool = True,
 ) -> dict[str, str]:
-    """Commit `documents` with one audit record per entry; returns the etags written.
+    """Commit `documents` with one audit record per entry, and send on what they promise to send; the etags written.
 
-    When only the head was lost, nothing that was decided has changed: link to the new head and try again. Any other
-    lost document raises `ConflictError`: read again and decide again.
+    known: what was read of the documents that `merges` look at. When only these or the head were lost, nothing that
+    was decided has changed: read them again, link to the new head, merge anew. Any other lost document raises
+    `ConflictError`: read again and decide again. relayed: False leaves the outbox to the timer.
     """
+    looked_at = {id_ for merge in merges for id_ in merge.ids} | {HEAD_ID}
     for turn in range(RELINKS):
         at = text(delivery.now())
         salts = [delivery.new_salt() for _ in entries]
         chain = append(partition, head, entries, at=at, salts=salts)
+        merged = [document for merge in merges for document in merge.made(known)]
+        writes = [*documents, *merged, *chain]
         try:
-            etags = await delivery.store.commit(partition, [*documents, *chain], deletes=deletes)
+            etags = await delivery.store.commit(partition, writes, deletes=deletes)
         except ConflictError as conflict:
-            ours = {document.id for document in chain}
-            if not ours.issuperset(conflict.lost):
+            anew = {document.id for document in (*merged, *chain)}
+            if not anew.issuperset(conflict.lost):
                 raise
             await asyncio.sleep(delivery.jitter() * 0.002 * 2**turn)
-            head = await delivery.store.read(partition, HEAD_ID)
+            known = await delivery.store.read_many(partition, sorted(looked_at))
+            head = known.get(HEAD_ID)
         else:
             await _checkpoint_now_and_then(delivery, partition, chain, at)
+            if relayed:
+                await outbox.relay_promptly(delivery, writes, etags)
             return etags
     raise ConflictError([HEAD_ID])
 

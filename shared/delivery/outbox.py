@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from shared.contracts.instants import after, text
-from shared.contracts.lanes import LANE_OF_COMMAND
+from shared.contracts.lanes import LANE_OF_COMMAND, session_of
 from shared.delivery.handling import Delivery
 from shared.errors import RetryableError, TerminalError
 from shared.ports.command_bus import OutgoingMessage
@@ -60,7 +60,7 @@ def message_of(command: dict[str, Any], *, nonce: str) -> OutgoingMessage:
         lane=LANE_OF_COMMAND[command["command_type"]],
         body=orjson.dumps(command),
         message_id=f"{command['command_id']}:{command['attempt']}:{nonce}",
-        session_id=command["tenant"],
+        session_id=session_of(command["command_type"], command["tenant"], command["payload"]),
         correlation_id=command["correlation_id"][:LONGEST_CORRELATION],
         subject=command["command_type"],
         properties={"traceparent": command["traceparent"]} if command["traceparent"] else {},
@@ -78,8 +78,11 @@ async def relay(delivery: Delivery, document: Document) -> None:
 
 
 async def relay_promptly(delivery: Delivery, documents: Sequence[Document], etags: dict[str, str]) -> None:
-    """One try by the invocation that committed, within a second; what fails is left to the timer, never raised."""
+    """One try by the invocation that committed `documents`, within a second for each outbox document among them; what
+    fails is left to the timer, never raised."""
     for document in documents:
+        if document.kind != "outbox":
+            continue
         try:
             async with asyncio.timeout(RELAY_SECONDS):
                 await relay(delivery, document._replace(etag=etags[document.id]))

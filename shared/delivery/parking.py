@@ -83,8 +83,8 @@ async def park_command(delivery: Delivery, incoming: Incoming, command: AnyComma
     writes = [_document(partition, body), run_document_of(partition, run, run_document), receipt, *left.writes]
     ids = {"parked": key, "command": key, "run": run["run_id"]}
     entry = Entry("command_parked", WORKER, ids, {"reason": why.reason, "lane": incoming.lane})
-    etags = await commit(delivery, partition, [*writes, *outgoing], [entry], head=documents.get(HEAD_ID))
-    await outbox.relay_promptly(delivery, outgoing, etags)
+    head = documents.get(HEAD_ID)
+    await commit(delivery, partition, [*writes, *outgoing], [entry], head=head, known=documents, merges=left.merges)
     log.error("parked %s %s: %s", command.command_type, key, why.reason)
 
 

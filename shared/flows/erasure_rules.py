@@ -151,10 +151,11 @@ IN_PART: Mapping[str, Rule] = {
 }
 WITH_TRANSACTIONS = frozenset({"merchant", "category", "memory", "counter", "profile"})
 """Statistics: found by id from each transaction, or under one fixed id; see `erasure_statistics`."""
-KEPT_IN_PART = frozenset({"ingestion"})
-"""It names at most ids."""
+CONVERSED = frozenset({"conversation", "message", "stream_event", "approval", "action", "draft"})
+KEPT_IN_PART = CONVERSED | {"ingestion", "budget", "preference", "metric"}
+"""They name at most ids."""
 ALTERED_IN_WHOLE: Mapping[str, Rule] = {"transaction": _TRANSACTION, "audit": _AUDIT, "run": _RUN}
-KEPT_ALWAYS = frozenset({"audit_head", "receipt", "erasure", "membership", "tenant", "outbox"})
+KEPT_ALWAYS = frozenset({"audit_head", "receipt", "erasure", "membership", "tenant", "outbox", "breaker"})
 """An outbox document is deleted when it is sent, and what it sends finds its run cancelled."""
 
 

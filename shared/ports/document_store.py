@@ -70,6 +70,19 @@ class Page(NamedTuple):
     cursor: str
 
 
+class Merge(NamedTuple):
+    """Documents that a commit makes from the newest version of others, without deciding on them: a counter, the place
+    of an event in its stream. When a commit loses only such documents (or the chain's head) to somebody else, they are
+    read again and made anew; what was decided stays.
+
+    ids: what `made` looks at, at most 10. made: the documents to write, from those of `ids` that exist; pure, called
+    again for each try. It raises `ConflictError` when what it finds speaks against the decision itself.
+    """
+
+    ids: tuple[str, ...]
+    made: Callable[[Mapping[str, Document]], Sequence[Document]]
+
+
 class Schemas:
     """Which schema version of each kind this code knows, and how to lift an older body by one version."""
 

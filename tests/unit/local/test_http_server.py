@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from local.http_answers import Answer, Problem, Response
 from local.http_parser import Request
-from local.http_server import Answer, HttpServer, Limits, Problem, Response
+from local.http_server import HttpServer, Limits
 
 FAST = Limits(head=0.15, body=0.15, write=0.3, idle=0.15, connections=3, sweep=0.03)
 
