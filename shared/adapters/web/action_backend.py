@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
+from shared.contracts.shape import SAFE_INTEGER
 from shared.errors import ConfigurationError, RetryableError
 from shared.ports.action_backend import Effect, EffectUnknownError
 
@@ -36,6 +37,7 @@ MAX_CONNECTIONS = 20
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 _PATHS = {"transfer_funds": "/v1/transfers"}
 _FACTS = ("from_account", "to_account", "amount_minor", "currency", "made_at")
+_STATE = ("balance_minor", "currency", "status", "owner_name")
 _UNDONE = frozenset({401, 403, 407, 408, 425, 429})
 _IN_PROGRESS = frozenset({"request_in_progress", "idempotency_key_in_use"})
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -101,9 +103,9 @@ class HttpActionBackend:
         if answer.status == 404 and _code(answer) == "account_unknown":
             return {}
         if answer.status == 200 and answer.body is not None:
-            balance, words = answer.body.get("balance_minor"), _words(answer.body, "currency", "status", "owner_name")
-            if type(balance) is int and len(words) == 3:
-                return {"balance_minor": balance, **words}
+            state = _facts(answer.body, _STATE)
+            if isinstance(state.get("balance_minor"), int) and len(state) == len(_STATE):
+                return state
         raise self._unavailable(answer)
 
     async def ping(self, *, timeout_seconds: float) -> None:
@@ -250,8 +252,7 @@ def _told(answer: _Answer, key: str) -> Effect | None:
     state: Literal["done", "refused", "pending"]
     match body.get("state"):
         case "done" | "refused" | "pending" as state:
-            facts = {name: body[name] for name in _FACTS if type(body.get(name)) in (int, str)}
-            return Effect(state, reference, _text(answer, "code"), _text(answer, "detail"), facts)
+            return Effect(state, reference, _text(answer, "code"), _text(answer, "detail"), _facts(body, _FACTS))
     return None
 
 
@@ -261,5 +262,12 @@ def _text(answer: _Answer, name: str) -> str:
     return "".join(c for c in value[:300] if c.isprintable()) if isinstance(value, str) else ""
 
 
-def _words(body: Mapping[str, Any], *names: str) -> dict[str, str]:
-    return {name: body[name][:100] for name in names if isinstance(body.get(name), str)}
+def _facts(body: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, int | str]:
+    """Those of the members that are short texts or exact integers."""
+    found = {name: body.get(name) for name in names}
+    return {
+        name: value
+        for name, value in found.items()
+        if (isinstance(value, str) and len(value) <= 100)
+        or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= SAFE_INTEGER)
+    }
