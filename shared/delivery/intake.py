@@ -28,13 +28,14 @@ async def accept(
     head: Document | None = None,
     known: Mapping[str, Document] = NOTHING,
     merges: Sequence[Merge] = (),
-    relayed: bool = True,
+    relay_after_seconds: float | None = None,
 ) -> dict[str, str]:
     """Commit `documents` and a pending run for each command, and send the commands on.
 
     key: names the outbox document; deterministic, so that a repeated acceptance is a conflict, not a second sending.
     subjects: what each command is about (a transaction id), in the order of `commands`.
-    known, merges, relayed: as for `one_commit.commit`, whose etags are returned.
+    known, merges: as for `one_commit.commit`, whose etags are returned. relay_after_seconds: nothing is sent now; the
+    timer sends it after so long, unless the caller has done the work itself by then and discards the outbox document.
     Raises `ConflictError` naming what somebody else wrote first, `RetryableError` when the store is unavailable;
     then nothing was accepted. A bus that is down changes nothing: the outbox waits.
     """
@@ -45,9 +46,13 @@ async def accept(
         for command, subject in zip(commands, subjects or [""] * len(commands), strict=True)
     ]
     nonce = delivery.new_salt()[:8]
-    outgoing = outbox.document_for(partition, key, commands=commands, events=[], now=now, nonce=nonce)
+    outgoing = outbox.document_for(
+        partition, key, commands=commands, events=[], now=now, nonce=nonce, grace_seconds=relay_after_seconds
+    )
     writes = [*documents, *runs, *outgoing]
-    return await commit(delivery, partition, writes, entries, head=head, known=known, merges=merges, relayed=relayed)
+    return await commit(
+        delivery, partition, writes, entries, head=head, known=known, merges=merges, relayed=relay_after_seconds is None
+    )
 
 
 def pending_run_document(

@@ -41,16 +41,17 @@ def document_for(
     events: Sequence[dict[str, Any]],
     now: datetime,
     nonce: str,
+    grace_seconds: float | None = None,
 ) -> list[Document]:
     """The outbox document of a commit, or none when it sends nothing. Pure.
 
     nonce: random text that becomes part of the message ids. A repeat of this sending has the same ids, and nobody
-    else can use them up before us.
+    else can use them up before us. grace_seconds: when the timer takes over, by default after `GRACE_SECONDS`.
     """
     if not commands and not events:
         return []
     body = {"commands": list(commands), "events": list(events), "nonce": nonce}
-    due_at = after(now, seconds=GRACE_SECONDS)
+    due_at = after(now, seconds=GRACE_SECONDS if grace_seconds is None else grace_seconds)
     return [Document(partition, outbox_id(key), "outbox", body, due_at=due_at)]
 
 
