@@ -1,0 +1,132 @@
+"""What an advisor may read: one tenant's own ledger, through bounded queries that are counted for each question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from shared.ledger.descriptor import normalised
+from shared.ledger.transactions import transaction_doc_id
+from shared.ports.document_store import MAX_PAGE, Body, Document, DocumentStore
+
+MAX_PAGES = 10
+"""Pages of `MAX_PAGE` documents that one question may cost."""
+
+
+class Row(NamedTuple):
+    """A transaction. amount_minor: below 0 is money out. category: as decided, "" while nobody has; suggested: what
+    the specialists thought. merchant: the descriptor without what differs from charge to charge."""
+
+    transaction_id: str
+    booked_on: str
+    amount_minor: int
+    currency: str
+    descriptor: str
+    merchant: str
+    account: str
+    category: str
+    suggested: str
+    review_state: str
+    decided_by: str
+
+
+class Found(NamedTuple):
+    """complete: False when the question's pages were used up before the end; what is missing is the oldest."""
+
+    rows: tuple[Row, ...]
+    complete: bool
+
+
+class Explained(NamedTuple):
+    """A transaction's whole document body, and the audit records of the run that decided it, oldest first."""
+
+    transaction: Body
+    records: tuple[Body, ...]
+
+
+def every(row: Row) -> bool:
+    """Wants every row."""
+    return bool(row.transaction_id)
+
+
+@dataclass(slots=True)
+class LedgerReader:
+    """One per question. today: in the tenant's time zone. currency: the tenant's base currency, "" unknown.
+    chart: the tenant's categories. pages_left: what the question may still cost."""
+
+    store: DocumentStore
+    partition: str
+    today: date
+    currency: str
+    chart: frozenset[str]
+    pages_left: int = MAX_PAGES
+
+    async def transactions(
+        self,
+        *,
+        since: str = "",
+        until: str = "",
+        wanted: Callable[[Row], bool] = every,
+        most: int = MAX_PAGES * MAX_PAGE,
+    ) -> Found:
+        """Those booked from `since` to before `until` (ISO days, "" for open), newest first, that are `wanted`."""
+        rows: list[Row] = []
+        cursor = ""
+        while len(rows) < most:
+            if not self._may_read():
+                return Found(tuple(rows), complete=False)
+            page = await self.store.query(
+                self.partition, "transaction", low=since, high=until, descending=True, limit=MAX_PAGE, cursor=cursor
+            )
+            rows += [row for row in map(row_of, page.documents) if wanted(row)]
+            cursor = page.cursor
+            if not cursor:
+                break
+        return Found(tuple(rows[:most]), complete=True)
+
+    async def transaction(self, transaction_id: str) -> Row | None:
+        """One transaction; None when there is none (any more) of this id."""
+        stored = await self.store.read(self.partition, transaction_doc_id(transaction_id))
+        return row_of(stored) if stored and "amount_minor" in stored.body["facts"] else None
+
+    async def explained(self, transaction_id: str) -> Explained | None:
+        """How a transaction was decided."""
+        stored = await self.store.read(self.partition, transaction_doc_id(transaction_id))
+        if stored is None or "amount_minor" not in stored.body["facts"] or not self._may_read():
+            return None
+        run_id = stored.body["run_id"]
+        if not run_id:
+            return Explained(stored.body, ())
+        page = await self.store.query(self.partition, "audit", key=("run", run_id), limit=20)
+        return Explained(stored.body, tuple(document.body for document in page.documents))
+
+    async def budgets(self) -> tuple[Body, ...]:
+        """The tenant's monthly budgets, at most a page of them."""
+        if not self._may_read():
+            return ()
+        page = await self.store.query(self.partition, "budget", limit=MAX_PAGE)
+        return tuple(document.body for document in page.documents)
+
+    def _may_read(self) -> bool:
+        self.pages_left -= 1
+        return self.pages_left >= 0
+
+
+def row_of(document: Document) -> Row:
+    """A `transaction` document as a row."""
+    body, facts = document.body, document.body["facts"]
+    return Row(
+        facts["transaction_id"],
+        facts["booked_on"],
+        facts["amount_minor"],
+        facts["currency"],
+        facts["descriptor"],
+        normalised(facts["descriptor"]) or facts["descriptor"],
+        facts["account"],
+        body["category"],
+        body["suggested_category"],
+        body["review_state"],
+        body["decided_by"],
+    )
