@@ -26,6 +26,8 @@ from local.http_app import HttpApp
 from local.http_server import HttpServer
 from local.runtime import Function, Runtime
 from local.service_bus import Pump
+from local.stream_child import SCRIPT, StreamChild
+from local.stream_proxy import StreamProxy
 from local.timers import Timers
 from shared.adapters.embedded.lane_receiver import LaneReceiver
 from shared.adapters.embedded.lanes import SqliteLanes
@@ -59,6 +61,7 @@ class Host:
         self._pumps: list[Pump] = []
         self._events: EventGrid | None = None
         self._timers: Timers | None = None
+        self._stream: StreamChild | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._fired: set[asyncio.Task[None]] = set()
 
@@ -77,6 +80,10 @@ class Host:
         read_settings(self.app_dir / "local.settings.json", self.data_dir)
         options = host_json.read(self.app_dir / "host.json")
         runtime = await Runtime.start(self.app_dir, timeout_seconds=options.function_timeout_seconds)
+        if runtime.web_server:
+            raise ConfigurationError(
+                f"the app imports the HTTP v2 extension: put that into {SCRIPT}, which the local host serves beside it"
+            )
         self.functions = len(runtime.functions)
         lanes = self._lanes or self._app_lanes()
         receiver = self._receiver = LaneReceiver(lanes)
@@ -91,8 +98,15 @@ class Host:
         self._events = EventGrid(
             runtime=runtime, lanes=lanes, dead_letters=self.data_dir / "event-dead-letters.jsonl", scale=retry_scale()
         )
+        if (self.app_dir / SCRIPT).is_file():
+            self._stream = StreamChild(
+                self.app_dir, route_prefix=options.route_prefix, timeout_seconds=options.function_timeout_seconds
+            )
         app = HttpApp(
-            runtime=runtime, route_prefix=options.route_prefix, run=lambda f, given: self._fire(runtime, f, given)
+            runtime=runtime,
+            route_prefix=options.route_prefix,
+            run=lambda f, given: self._fire(runtime, f, given),
+            stream=StreamProxy(self._stream) if self._stream is not None else None,
         )
         self._server = HttpServer(app.handle)
         await self._listen(self._server)
@@ -100,6 +114,8 @@ class Host:
         self._events.start()
         await self._timers.start()
         self._ticker = asyncio.get_running_loop().create_task(self._tick())
+        if self._stream is not None:
+            self._stream.start()
 
     async def stop(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Accept nothing more, let what runs end within the grace, cut the rest, close the app's resources."""
@@ -117,6 +133,12 @@ class Host:
                 for worker in workers:
                     worker.cancel()
                 await asyncio.wait(late, timeout=1)
+        await self._close()
+
+    async def _close(self) -> None:
+        """What the functions worked with, once none of them runs."""
+        if self._stream is not None:
+            await self._stream.stop()
         if self._receiver is not None:
             await self._receiver.close()
         if self._events is not None:

@@ -18,10 +18,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from local.http_answers import Answer, Problem, Response
 from local.http_parser import Request
-from local.http_server import Answer, Problem, Response
-from local.routes import Router
+from local.routes import Match, Router
 from local.runtime import Function, Outcome, Runtime, new_invocation_id
+from local.stream_proxy import StreamProxy
 
 logger = logging.getLogger("countersign.local.http")
 
@@ -30,10 +31,12 @@ type Run = Callable[[Function, str], None]
 
 
 class HttpApp:
-    """`handle` answers one request. `run(function, input)` starts a function that is not HTTP in the background."""
+    """`handle` answers one request. `run(function, input)` starts a function that is not HTTP in the background.
+    stream: the second app, which answers what the first one has no route for, and what is asked for `live=true`."""
 
-    def __init__(self, *, runtime: Runtime, route_prefix: str, run: Run) -> None:
+    def __init__(self, *, runtime: Runtime, route_prefix: str, run: Run, stream: StreamProxy | None = None) -> None:
         self._runtime = runtime
+        self._stream = stream
         self._run = run
         self._started = time.monotonic()
         functions = runtime.of_kind("http")
@@ -55,6 +58,10 @@ class HttpApp:
         if path.startswith(("/admin/", "/runtime/")):
             return await self._own(request, path, query)
         match = self._router.find(request.method, path)
+        if self._stream is not None and (not isinstance(match, Match) or "live=true" in query.split("&")):
+            streamed = await self._stream.answer(request, path, query, needed=match is None)
+            if streamed is not None:
+                return streamed
         if match is None:
             return Problem(404, f"no function has the route {path}")
         if isinstance(match, list):
@@ -92,9 +99,8 @@ class HttpApp:
 
     def _status(self) -> Response:
         uptime = int((time.monotonic() - self._started) * 1000)
-        return _json(
-            200, {"id": "local", "state": "Running", "version": "local", "processUptime": uptime, "errors": None}
-        )
+        told = {"id": "local", "state": "Running", "version": "local", "processUptime": uptime, "errors": None}
+        return _json(200, {**told, "streamApp": self._stream.status()} if self._stream is not None else told)
 
     def _fire(self, name: str, body: bytes) -> Answer:
         function = self._runtime.functions.get(name)

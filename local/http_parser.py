@@ -22,13 +22,15 @@ _ONCE_ONLY = frozenset({"host", "content-length", "transfer-encoding", "content-
 
 
 class Request(NamedTuple):
-    """`target` as sent; header names in lower case, repeated ones joined by ", "; the body whole."""
+    """`target` as sent; header names in lower case, repeated ones joined by ", "; the body whole. takes_chunks: the
+    caller understands an answer in chunks (HTTP/1.1)."""
 
     method: str
     target: str
     headers: dict[str, str]
     body: bytes
     keep_alive: bool
+    takes_chunks: bool = True
 
 
 class RefusedError(Exception):
@@ -47,6 +49,7 @@ class _Head(NamedTuple):
     keep_alive: bool
     length: int  # -1: chunked
     expects_continue: bool
+    takes_chunks: bool
 
 
 class RequestParser:
@@ -100,7 +103,7 @@ class RequestParser:
         if body is None:
             return None
         self._head, self._continue_due = None, False
-        return Request(head.method, head.target, head.headers, body, head.keep_alive)
+        return Request(head.method, head.target, head.headers, body, head.keep_alive, head.takes_chunks)
 
     def _take_head(self) -> bool:
         buffer = self._buffer
@@ -209,6 +212,7 @@ def _parse_head(data: bytes) -> _Head:
         keep_alive,
         _body_length(headers, minor),
         minor != b"0" and _expects_continue(headers),
+        minor != b"0",
     )
 
 

@@ -7,17 +7,14 @@ closes connections that are too slow, instead of a timer for each request.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
 import socket
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 
+from local.http_answers import Answer, Problem, Relayed, Response, Sink, is_sound, whole
 from local.http_parser import RefusedError, Request, RequestParser
 
 logger = logging.getLogger("countersign.local.http")
@@ -30,44 +27,7 @@ IDLE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
 _READ_AHEAD_BYTES = 65_536
 
-_BODILESS = frozenset({204, 304})
-_OURS = frozenset({"content-length", "connection", "date", "transfer-encoding", "keep-alive"})
-_CORRELATION_HEADER = "X-Correlation-Id"
-_CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
-
-class Response(NamedTuple):
-    """What the handler answers; length, date and connection headers are the server's."""
-
-    status: int
-    headers: Sequence[tuple[str, str]]
-    body: bytes
-
-
-class Problem(NamedTuple):
-    """The host's own answer that something is wrong, before it is known which request it answers."""
-
-    status: int
-    detail: str
-    headers: Sequence[tuple[str, str]] = ()
-
-    def response(self, asked: Mapping[str, str]) -> Response:
-        """As RFC 9457, with the correlation id of the request's headers if it is well formed, else a new one."""
-        told = asked.get(_CORRELATION_HEADER.lower(), "")
-        correlation_id = told if _CORRELATION.fullmatch(told) else uuid.uuid4().hex
-        body = {
-            "type": f"urn:countersign:local-host:{self.status}",
-            "title": _REASONS.get(self.status, "Error"),
-            "status": self.status,
-            "detail": self.detail,
-            "correlation_id": correlation_id,
-        }
-        headers = [("Content-Type", "application/problem+json"), (_CORRELATION_HEADER, correlation_id), *self.headers]
-        return Response(self.status, headers, json.dumps(body).encode())
-
-
-type Answer = Response | Problem
 type Handler = Callable[[Request], Awaitable[Answer]]
 
 
@@ -150,6 +110,7 @@ class _Connection(asyncio.Protocol):
         self._paused = self._gone = False
         self._ended = False
         self._phase = "idle"
+        self._sink: Sink | None = None  # while an answer is relayed
         self.task: asyncio.Task[None] | None = None
         self.deadline = time.monotonic() + server.limits.head
 
@@ -161,16 +122,19 @@ class _Connection(asyncio.Protocol):
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 the protocol's signature
-        # The function goes on to its end, as on the platform: a caller that left does not undo a command.
+        # The function goes on to its end, as on the platform: a caller that left does not undo a command. Only what is
+        # relayed to this caller alone ends with it.
         self._gone = True
         self._server.connections.discard(self)
+        if self._sink is not None and self.task is not None:
+            self.task.cancel()
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
 
     def eof_received(self) -> bool:
-        """A half-closed caller may still read its answer."""
+        """A half-closed caller may still read its answer; one that is being streamed to has left."""
         self._ended = True
-        return self.task is not None
+        return self.task is not None and self._sink is None
 
     def pause_writing(self) -> None:
         self._writable = asyncio.get_running_loop().create_future()
@@ -216,15 +180,16 @@ class _Connection(asyncio.Protocol):
 
     async def _serve(self, request: Request) -> None:
         try:
-            answer = await self._server.handler(request)
+            answer: Answer | None = await self._server.handler(request)
         except Exception:
             logger.exception("the host failed to answer %s %s", request.method, request.target)
             answer = Problem(500, "the host failed; its log says why")
         close = not request.keep_alive or self._server.stopping or self._ended
-        self._answer(answer, request.method, request.headers, close=close)
-        if self._writable is not None:
-            self.deadline = time.monotonic() + self._server.limits.write
-            await self._writable
+        if isinstance(answer, Relayed):
+            answer, close = await self._relay(answer, request, close=close)
+        if answer is not None:
+            self._answer(answer, request.method, request.headers, close=close)
+        await self._drained()
         self.task = None
         if close or self._gone:
             return
@@ -233,15 +198,46 @@ class _Connection(asyncio.Protocol):
             self._paused = False
         self._advance()
 
+    async def _relay(self, answer: Relayed, request: Request, *, close: bool) -> tuple[Problem | None, bool]:
+        """What is still to be answered, None when nothing is, and whether the connection ends with it."""
+        if self._gone or self._ended:
+            self.abort()
+            return None, True
+        sink = Sink(request, self._transport.write, self._drained, date=self._server.date(), close=close)
+        self._sink = sink
+        try:
+            problem = await answer.relay(sink)
+        except Exception:
+            logger.exception("the host failed to relay %s %s", request.method, request.target)
+            problem = Problem(500, "the host failed; its log says why")
+        self._sink = None
+        if not sink.begun:
+            return problem or Problem(500, "there was no answer"), close
+        if problem is not None:
+            logger.warning("the answer to %s %s was cut short: %s", request.method, request.target, problem.detail)
+            self.abort()
+        else:
+            sink.end()
+            if sink.closes:
+                self._transport.close()
+        return None, sink.closes or problem is not None
+
+    async def _drained(self) -> None:
+        """Once the reader has taken what was written, or is gone; the sweep ends a reader that never does."""
+        if self._writable is not None:
+            self.deadline = time.monotonic() + self._server.limits.write
+            await self._writable
+            self.deadline = float("inf")
+
     def _answer(
-        self, answer: Answer, method: str, asked: Mapping[str, str], *, close: bool, last: bool = False
+        self, answer: Response | Problem, method: str, asked: Mapping[str, str], *, close: bool, last: bool = False
     ) -> None:
         if self._gone or self._transport.is_closing():
             return
-        if isinstance(answer, Response) and not _is_sound(answer.headers):
+        if isinstance(answer, Response) and not is_sound(answer.headers):
             answer = Problem(500, "the function answered with a malformed header")
         response = answer.response(asked) if isinstance(answer, Problem) else answer
-        self._transport.write(_bytes(response, method, self._server.date(), close=close or last))
+        self._transport.write(whole(response, method, self._server.date(), close=close or last))
         if close:
             self._transport.close()
             self._server.connections.discard(self)
@@ -264,32 +260,14 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def close_if_idle(self) -> None:
-        """For shutdown: a connection without a request has nothing to wait for."""
+        """For shutdown: a connection without a request has nothing to wait for, and who only follows a stream comes
+        back to another host."""
         if self.task is None:
             self._transport.close()
+        elif self._sink is not None and self._sink.method == "GET":
+            self.abort()
 
     def abort(self) -> None:
         """Drop the connection now."""
         if not self._gone:
             self._transport.abort()
-
-
-def _is_sound(headers: Sequence[tuple[str, str]]) -> bool:
-    """Whether the headers can be written as they are: none of them begins another."""
-    return all(name.isascii() and not any(c in name or c in value for c in "\r\n\0") for name, value in headers)
-
-
-def _bytes(response: Response, method: str, date: str, *, close: bool) -> bytes:
-    status = response.status
-    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\nDate: {date}\r\n"]
-    for name, value in response.headers:
-        if name.lower() in _OURS:
-            continue
-        lines.append(f"{name}: {value}\r\n")
-    if status not in _BODILESS:
-        lines.append(f"Content-Length: {len(response.body)}\r\n")
-    if close:
-        lines.append("Connection: close\r\n")
-    lines.append("\r\n")
-    head = "".join(lines).encode("latin-1", "replace")
-    return head if method == "HEAD" or status in _BODILESS else head + response.body

@@ -2,7 +2,7 @@
 
 The package is what the platform itself runs, so bindings decode here as they do there. Its entry points are internal
 API: `tests/functions/test_runtime_canary.py` fails first when a new version moves them. It keeps its registry in
-globals, so a process hosts one app. The stand-ins below replace the protobuf classes that the real host injects.
+globals, so a process hosts one app.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from local import log
+from local.protobuf_stand_ins import StatusResult, http_invocation, init_request
 from shared.errors import ConfigurationError
 
 logger = logging.getLogger("countersign.local.runtime")
 
 _PREFIX = "-".join(f"{random.getrandbits(bits):0{bits // 4}x}" for bits in (32, 16, 16, 16)) + "-"
 _invocations = itertools.count(1)
+LISTEN_SECONDS = 10.0
+FORGET_SECONDS = 5.0
 type Metadata = dict[str, Any]
 
 TRIGGERS = {
@@ -63,46 +65,24 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class _Message(SimpleNamespace):
-    """Stands in for any protobuf message: it only keeps its fields."""
-
-
-class _BindingInfo(_Message):
-    out, inout, undefined = 1, 2, 0
-
-
-setattr(_BindingInfo, "in", 0)  # `in` is a keyword, yet the runtime reads an attribute of that name
-
-
-class _StatusResult(_Message):
-    Success, Failure = 1, 0
-
-
-_PROTOS = SimpleNamespace(
-    BindingInfo=_BindingInfo,
-    StatusResult=_StatusResult,
-    RpcFunctionMetadata=_Message,
-    WorkerInitResponse=_Message,
-    WorkerMetadata=_Message,
-    RpcRetryOptions=_Message,
-    RpcException=_Message,
-)
-
-
 def new_invocation_id() -> str:
     """A GUID to correlate log lines with: the process and a number. Nobody's security rests on it, so it is cheap."""
     return f"{_PREFIX}{next(_invocations):012x}"
 
 
 class Runtime:
-    """The indexed app. Made by `Runtime.start`."""
+    """The indexed app. Made by `Runtime.start`.
 
-    def __init__(self, functions: Sequence[Function], timeout_seconds: float) -> None:
+    web_server: where the HTTP requests of an HTTP v2 app go, "" for an app that has its requests given with `http`.
+    """
+
+    def __init__(self, functions: Sequence[Function], timeout_seconds: float, web_server: str = "") -> None:
         from azure_functions_runtime.bindings.datumdef import Datum
         from azure_functions_runtime.native_invocation import invocation_request_native
 
         self._timeout_seconds = timeout_seconds if timeout_seconds != float("inf") else None
         self.functions = {function.name: function for function in functions}
+        self.web_server = web_server
         self._datum: Any = Datum
         self._native: Any = invocation_request_native
         self._no_properties: Any = Datum("{}", "json")
@@ -116,24 +96,22 @@ class Runtime:
         if not (app_dir / script).is_file():
             raise ConfigurationError(f"{app_dir / script} does not exist: --app-dir must name the folder that holds it")
         sys.path[:] = [str(app_dir), *(entry for entry in sys.path if entry != str(app_dir))]
-        request = SimpleNamespace(
-            request=SimpleNamespace(
-                worker_init_request=SimpleNamespace(capabilities={}, function_app_directory=str(app_dir))
-            ),
-            properties={"host": "127.0.0.1", "protos": _PROTOS},
-        )
         microsoft = logging.getLogger("azure.functions")
         level = microsoft.level
         microsoft.setLevel(logging.CRITICAL)  # a failure is told below, in one line
         try:
-            response = await handle_event.worker_init_request(request)
+            response = await handle_event.worker_init_request(init_request(str(app_dir)))
         finally:
             microsoft.setLevel(level)
-        if response.result.status != _StatusResult.Success:
+        if response.result.status != StatusResult.Success:
             raise ConfigurationError(f"the app could not be indexed: {_first_line(response.result.exception.message)}")
         start_threadpool_executor()
         found = _functions(handle_event._metadata_result or [])  # noqa: SLF001 the only view of the index there is
-        return cls(found, timeout_seconds)
+        address = response.capabilities.get("HttpUri", "")
+        if address:
+            _one_way_to_log()
+            await _listening(address)
+        return cls(found, timeout_seconds, address)
 
     def of_kind(self, kind: str) -> list[Function]:
         """The functions with one kind of trigger, by name."""
@@ -162,6 +140,29 @@ class Runtime:
             "body": datum(body, "bytes"),
         }
         return await self._invoke(function, invocation_id, datum(request, "http"), {}, headers.get("traceparent", ""))
+
+    async def http_v2(
+        self, function: Function, invocation_id: str, *, method: str, url: str, route: Mapping[str, str], trace: str
+    ) -> Outcome:
+        """Invoke a function of an HTTP v2 app. The request itself goes to `web_server`, before or after, with the
+        header `x-ms-invocation-id`; its answer comes from there, also when the function fails (a plain 500)."""
+        from azure_functions_runtime.handle_event import invocation_request
+
+        log.invocation.set((function.name, invocation_id))
+        request = http_invocation(
+            invocation_id, function.id, function.parameter, method=method, url=url, route=route, traceparent=trace
+        )
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                result = (await invocation_request(request)).result
+        except (TimeoutError, KeyError) as failed:  # a KeyError: it failed before its request had come
+            error = f"{type(failed).__name__}: no answer within {self._timeout_seconds} s (functionTimeout)"
+            _end_http_v2(invocation_id, RuntimeError(error))
+            return Outcome(False, None, error)
+        finally:
+            _forget_http_v2(invocation_id)
+        ok = result.status == StatusResult.Success
+        return Outcome(ok, None, "" if ok else result.exception.message)
 
     async def service_bus(
         self, function: Function, invocation_id: str, body: bytes, fields: Mapping[str, str | int], properties: str
@@ -218,6 +219,44 @@ class Runtime:
         from azure_functions_runtime import stop_threadpool_executor
 
         stop_threadpool_executor()
+
+
+def _one_way_to_log() -> None:
+    """Before the web server of an HTTP v2 app starts, which is when it would set up log lines of its own."""
+    from uvicorn.config import LOGGING_CONFIG
+
+    LOGGING_CONFIG.clear()
+    LOGGING_CONFIG.update(version=1, disable_existing_loggers=False, incremental=True)
+
+
+async def _listening(address: str) -> None:
+    """Wait for the web server of an HTTP v2 app."""
+    host, _, port = address.rpartition("/")[2].partition(":")
+    async with asyncio.timeout(LISTEN_SECONDS):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.005)
+                continue
+            writer.close()
+            return
+
+
+def _end_http_v2(invocation_id: str, failed: Exception) -> None:
+    """Answer the request of an invocation that will never answer it, whether it has come yet or not."""
+    from azure_functions_runtime.http_v2 import AsyncContextReference, http_coordinator
+
+    http_coordinator._context_references.setdefault(invocation_id, AsyncContextReference())  # noqa: SLF001
+    http_coordinator.set_http_response(invocation_id, failed)
+
+
+def _forget_http_v2(invocation_id: str) -> None:
+    """The runtime keeps a note of every invocation for good. Not at once: the answer is still being picked up."""
+    from azure_functions_runtime.http_v2 import http_coordinator
+
+    notes: dict[str, object] = http_coordinator._context_references  # noqa: SLF001
+    asyncio.get_running_loop().call_later(FORGET_SECONDS, notes.pop, invocation_id, None)
 
 
 def _functions(metadata: Sequence[Any]) -> list[Function]:

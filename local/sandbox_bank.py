@@ -30,8 +30,9 @@ from urllib.parse import unquote
 from pydantic import TypeAdapter, ValidationError
 
 from local import log
+from local.http_answers import Response
 from local.http_parser import Request
-from local.http_server import HttpServer, Response
+from local.http_server import HttpServer
 from local.sandbox_ledger import Account, KeyReusedError, Ledger, Status, Transfer, TransferOrder
 from local.sandbox_trouble import Stage, Trouble, Troubles
 from shared.contracts.shape import Shape
@@ -178,11 +179,11 @@ class SandboxBank:
 
 
 def _template(path: str) -> str:
-    """The path without the caller's own ids: what calls are counted by."""
+    """The path without the caller's own words: what calls are counted by."""
     for prefix, name in (("/v1/transfers/by-key/", "{key}"), ("/v1/accounts/", "{id}")):
         if path.startswith(prefix):
             return prefix + name
-    return path
+    return path if path in ("/v1/transfers", "/v1/health") else "elsewhere"
 
 
 def _key_and_id(made: Transfer) -> dict[str, Any]:

@@ -129,3 +129,79 @@ def test_messages_events_and_timers_decode_as_on_the_platform(told: dict):
 
 def test_a_function_that_outlives_function_timeout_is_cancelled(told: dict):
     assert "functionTimeout" in told["failed"]["slow"]
+
+
+HTTP_V2 = """
+import asyncio, json, sys, urllib.request
+from pathlib import Path
+from local.runtime import Runtime
+
+APP = '''
+import asyncio
+import azure.functions as func
+from azurefunctions.extensions.http.fastapi import Request, Response, StreamingResponse
+
+app = func.FunctionApp()
+
+
+@app.route(route="a/{id}", methods=["POST"])
+async def asked(req: Request, context: func.Context) -> StreamingResponse:
+    body = await req.body()
+
+    async def pieces():
+        yield f"{req.path_params['id']} {req.query_params['q']} {body.decode()} "
+        yield f"{context.invocation_id} {context.trace_context.trace_parent}"
+
+    return StreamingResponse(pieces(), status_code=203, media_type="text/event-stream")
+
+
+@app.route(route="fails")
+async def fails(req: Request) -> Response:
+    raise RuntimeError("no")
+
+
+@app.route(route="slow")
+async def slow(req: Request) -> Response:
+    await asyncio.sleep(60)
+'''
+
+
+def fetch(url, call):
+    request = urllib.request.Request(url, b"4", {"x-ms-invocation-id": call})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers["content-type"], answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.headers["content-type"], refused.read().decode()
+
+
+async def main():
+    folder = Path(sys.argv[1])
+    (folder / "function_app.py").write_text(APP)
+    runtime = await Runtime.start(folder, timeout_seconds=0.3)
+    told = {}
+    for name in runtime.functions:
+        invoked = runtime.http_v2(
+            runtime.functions[name], name, method="POST", url="http://h/a/1", route={"id": "1"}, trace="00-aa-bb-01")
+        fetched = asyncio.to_thread(fetch, f"{runtime.web_server}/api/a/1?q=2", name)
+        outcome, answer = await asyncio.gather(invoked, fetched)
+        told[name] = [outcome.ok, outcome.error, *answer]
+    runtime.stop()
+    print(json.dumps(told))
+
+asyncio.run(main())
+"""
+
+
+def test_http_v2_requests_meet_their_invocations(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", HTTP_V2, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, env={"PATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["asked"] == [True, "", 203, "text/event-stream; charset=utf-8", "1 2 4 asked 00-aa-bb-01"]
+    plain = [500, "text/plain; charset=utf-8", "Internal Server Error"]
+    assert (told["fails"][0], told["fails"][2:]) == (False, plain)
+    assert (told["slow"][0], told["slow"][2:]) == (False, plain)
+    assert "functionTimeout" in told["slow"][1]

@@ -57,6 +57,11 @@ async def broken(req: func.HttpRequest) -> func.HttpResponse:
     raise RuntimeError("this function always fails")
 
 
+@app.route(route="both/{name}", methods=["GET"])
+async def both(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse("from the first app")
+
+
 @app.route(route="send", methods=["POST"])
 async def send(req: func.HttpRequest) -> func.HttpResponse:
     from shared.ports.command_bus import OutgoingMessage
