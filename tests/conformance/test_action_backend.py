@@ -167,10 +167,10 @@ async def test_a_bank_that_does_not_know_our_token_does_nothing(bench: Bench):
 
 
 async def test_a_slow_answer_leaves_open_what_was_done_until_it_is_found(bench: Bench):
-    await bench.trouble(latency_ms=400, stage="after")
+    await bench.trouble(latency_ms=1200, stage="after")
     began = time.monotonic()
-    await nobody_knows(bench.perform(seconds=0.1))
-    assert time.monotonic() - began < 0.35
+    await nobody_knows(bench.perform(seconds=0.3))
+    assert time.monotonic() - began < 1
     found = await bench.find()
     assert found is not None
     assert found.state == "done"
@@ -179,11 +179,11 @@ async def test_a_slow_answer_leaves_open_what_was_done_until_it_is_found(bench: 
 
 
 async def test_an_order_that_arrives_late_is_not_carried_out_a_second_time(bench: Bench):
-    await bench.trouble(latency_ms=300, stage="before")
+    await bench.trouble(latency_ms=800, stage="before")
     await nobody_knows(bench.perform(seconds=0.1))
     assert await bench.find() is None  # not yet: whoever reads "never" out of this is wrong
     assert (await bench.perform()).state == "done"
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.9)
     assert await bench.balance() == 100
 
 
