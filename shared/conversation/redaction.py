@@ -200,8 +200,7 @@ def _ibans(text: str) -> Iterator[tuple[int, int]]:
     for found in _IBAN.finditer(text):
         start, candidate = found.start(), found.group(1)
         for end in range(len(candidate), 14, -1):
-            whole = candidate[end - 1].isalnum() and not candidate[end : end + 1].isalnum()
-            if whole and _is_iban(_compact(candidate[:end])):
+            if not candidate[end : end + 1].isalnum() and _is_iban(_compact(candidate[:end])):
                 yield start, start + end
                 break
 
