@@ -9,10 +9,11 @@ from typing import Final, NamedTuple
 
 APPLIED: Final = "Applied"
 NEEDS_REVIEW: Final = "NeedsReview"
+DEFERRED: Final = "Deferred"
 REJECTED: Final = "Rejected"
 NOTE: Final = ""
 
-_RANK: Final = {REJECTED: 0, NEEDS_REVIEW: 1, APPLIED: 2, NOTE: 3}
+_RANK: Final = {REJECTED: 0, NEEDS_REVIEW: 1, DEFERRED: 2, APPLIED: 3, NOTE: 4}
 
 
 class Reason(NamedTuple):
@@ -110,6 +111,43 @@ REASONS: Final[dict[str, Reason]] = {
     "debt_words": Reason("Info", NOTE, "The text speaks of a loan, its instalment or its interest."),
     "investment_words": Reason("Info", NOTE, "The text speaks of securities, a broker or a savings plan."),
     "lane_mcc": Reason("Info", NOTE, "The merchant category code belongs to this lane."),
+    # a wish for an action: what denies it
+    "policy_context_missing": Reason("Error", REJECTED, "There is no policy to judge by, so only advice is given."),
+    "action_not_listed": Reason("Warning", REJECTED, "The policy does not list this action."),
+    "action_disabled": Reason("Warning", REJECTED, "The policy has switched this action off."),
+    "backend_not_configured": Reason("Warning", REJECTED, "This deployment has no backend that could carry it out."),
+    "requester_role_missing": Reason("Warning", REJECTED, "Whoever asks lacks the role that may ask for this."),
+    "argument_not_listed": Reason("Warning", REJECTED, "An argument has a value that the policy does not list."),
+    "amount_denied": Reason("Warning", REJECTED, "The amount is above what anybody may allow."),
+    # what makes it wait for people, or not
+    "approval_always": Reason("Info", DEFERRED, "The policy wants a person's signature for every such action."),
+    "approval_above_limit": Reason("Info", DEFERRED, "The amount is above what is done without a signature."),
+    "approval_without_role": Reason("Info", DEFERRED, "Whoever asks lacks the role that could do it alone."),
+    "two_people_needed": Reason("Info", DEFERRED, "The amount takes the signatures of two different people."),
+    "action_allowed": Reason("Info", APPLIED, "The policy lets this action be done without a signature."),
+    # why an action was not carried out, or not to its end
+    "record_altered": Reason(
+        "Critical", REJECTED, "The stored action, its card or their record is not what was committed; not carried out."
+    ),
+    "action_invalid": Reason("Error", REJECTED, "The stored arguments no longer have the shape of the action."),
+    "action_expired": Reason("Warning", REJECTED, "The request is older than the policy lets it be carried out."),
+    "policy_stricter": Reason("Warning", REJECTED, "Today's policy asks for more than was agreed to."),
+    "approval_missing": Reason("Error", REJECTED, "The action needs a card and there is none for it."),
+    "permission_withdrawn": Reason("Warning", REJECTED, "Somebody who asked or signed no longer has the role for it."),
+    "precondition_failed": Reason("Warning", REJECTED, "The world has changed since: it no longer fits the action."),
+    "transaction_missing": Reason("Warning", REJECTED, "A transaction of the action is not there."),
+    "decision_version_stale": Reason("Warning", REJECTED, "A transaction was decided anew since it was looked at."),
+    "category_unknown": Reason("Warning", REJECTED, "The category is not in the tenant's chart."),
+    "account_not_own": Reason("Error", REJECTED, "The tenant may not pay from this account."),
+    "account_unknown": Reason("Warning", REJECTED, "The backend knows no such account."),
+    "account_not_active": Reason("Warning", REJECTED, "An account is frozen or closed."),
+    "currency_mismatch": Reason("Warning", REJECTED, "An account is kept in another currency."),
+    "insufficient_funds": Reason("Warning", REJECTED, "The account holds less than the amount."),
+    "effect_done": Reason("Info", APPLIED, "The action was carried out."),
+    "effect_refused": Reason("Warning", REJECTED, "The backend refused the action; nothing was done."),
+    "effect_unconfirmed": Reason("Error", NEEDS_REVIEW, "Nobody can tell whether it was done; a person must look."),
+    "effect_not_found": Reason("Error", NEEDS_REVIEW, "The backend has never seen this action's key."),
+    "action_settled": Reason("Info", NOTE, "The action was already past this step; nothing was done again."),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.guard.reasons import APPLIED, NEEDS_REVIEW, NOTE, REASONS, REJECTED, as_markdown, strictest_first
+from shared.guard.reasons import APPLIED, DEFERRED, NEEDS_REVIEW, NOTE, REASONS, REJECTED, as_markdown, strictest_first
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "reason-codes.md"
 
@@ -19,7 +19,7 @@ def test_every_reason_is_short_explained_and_of_a_known_kind() -> None:
         assert code == code.lower(), code
         assert len(code) <= 120
         assert reason.severity in {"Info", "Warning", "Error", "Critical"}, code
-        assert reason.leads_to in {APPLIED, NEEDS_REVIEW, NOTE, REJECTED}, code
+        assert reason.leads_to in {APPLIED, DEFERRED, NEEDS_REVIEW, NOTE, REJECTED}, code
         assert reason.explanation.endswith("."), code
         assert len(reason.explanation) <= 200, code
 
