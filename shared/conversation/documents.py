@@ -17,7 +17,7 @@ from shared.errors import ConflictError
 from shared.ports.document_store import Body, Document
 
 WHEN_BUSY = ("enqueue", "reject", "supersede")
-MAX_OPEN_APPROVALS = 20
+MAX_OPEN_APPROVALS = 8
 
 
 class Provenance(NamedTuple):
@@ -36,13 +36,13 @@ class Woken(NamedTuple):
     nonce: str
 
 
-def conversation(partition: str, conversation_id: str, *, owner: str, at: str) -> Document:
+def conversation(partition: str, conversation_id: str, *, owner: str, at: str, when_busy: str) -> Document:
     """A new conversation; `owner` is the principal whose it is."""
     body = {
         "conversation_id": conversation_id,
         "owner": owner,
         "started_at": at,
-        "when_busy": "enqueue",
+        "when_busy": when_busy,
         "next_turn": 1,
         "finished_turn": 0,
         "last_sequence": 0,

@@ -32,6 +32,8 @@ from shared.ports.document_limits import check_commit, check_query, check_size
 from shared.ports.document_store import Document, Page, Schemas
 
 PING_SECONDS = 1.0
+Watcher = Callable[[str, Sequence[Document]], None]
+"""Is given the partition and the documents of a commit."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +61,12 @@ class SqliteDocumentStore:
         self._writer = SqliteWriter(path, SCHEMA, executor=executor, busy_seconds=busy_seconds)
         self._own = threading.local()  # a reading connection for each thread that reads
         self._readers: list[sqlite3.Connection] = []
+        self._watchers: list[Watcher] = []
         self._closed = False
+
+    def watch(self, watcher: Watcher) -> None:
+        """Let `watcher` know of every commit of this process, after it; it must be quick and may not raise."""
+        self._watchers.append(watcher)
 
     async def read(self, partition: str, document_id: str) -> Document | None:
         return (await self.read_many(partition, (document_id,))).get(document_id)
@@ -102,7 +109,10 @@ class SqliteDocumentStore:
         if not rows and not deletes:
             return {}
         gone = tuple([((partition, document.id), document.etag) for document in deletes])
-        return await self._writer.submit_item(apply_commits, Commit(text(self._now()), rows, gone))
+        etags = await self._writer.submit_item(apply_commits, Commit(text(self._now()), rows, gone))
+        for watcher in self._watchers:
+            watcher(partition, writes)
+        return etags
 
     async def discard(self, documents: Sequence[Document]) -> None:
         for document in documents:

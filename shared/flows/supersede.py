@@ -1,0 +1,60 @@
+"""A newer message makes way for itself: what waits, is being answered or is open is superseded, on the record."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from shared.audit.record import Entry
+from shared.contracts.identity import run_id_of
+from shared.contracts.instants import text
+from shared.conversation import documents as talk
+from shared.conversation import stream
+from shared.delivery.handling import Delivery
+from shared.delivery.run_documents import run_document_of
+from shared.errors import ConflictError
+from shared.ports.document_store import Body, Document
+from shared.runs.life_cycle import is_terminal, moved_to
+
+CODE = "superseded"
+WHY = "a newer message superseded this one"
+
+
+class Superseded(NamedTuple):
+    """conversation: its body as it is now. turns: the messages that will not be answered."""
+
+    conversation: Body
+    writes: tuple[Document, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    turns: tuple[int, ...] = ()
+
+
+NOTHING = Superseded({})
+
+
+async def superseded(delivery: Delivery, stored: Document, *, by: str) -> Superseded:
+    """Everything to write so that nothing of `stored`, a conversation, is waiting or open any more.
+
+    A command that is being handled at this moment loses its run to us, and finds it ended. by: the principal.
+    """
+    body, partition, now = stored.body, stored.partition, delivery.now()
+    at, conversation_id = text(now), body["conversation_id"]
+    turns = {entry["turn"]: run_id_of(partition, entry["command"]["command_id"]) for entry in body["queue"]}
+    message_ids = [talk.message_doc_id(conversation_id, turn) for turn in turns]
+    run_ids = [f"run:{run_id}" for run_id in turns.values()]
+    documents = await delivery.store.read_many(partition, [*message_ids, *run_ids])
+    messages = [talk.ended(documents[id_], CODE) for id_ in message_ids if id_ in documents]
+    runs = [_cancelled(documents[id_], at) for id_ in run_ids if id_ in documents]
+    told = [event for run in runs for event in _told(conversation_id, run.body["run_id"])]
+    telling = stream.told(conversation_id, told, now=now, change=talk.without_waiting)
+    conversation, *events = telling.made({stored.id: stored})
+    return Superseded(conversation.body, (*messages, *runs, *events), (), tuple(turns))
+
+
+def _cancelled(run: Document, at: str) -> Document:
+    if is_terminal(run.body):
+        raise ConflictError([run.id])  # it was answered since the conversation was read
+    return run_document_of(run.partition, moved_to(run.body, "Cancelled", at=at, code=CODE, rationale=WHY), run)
+
+
+def _told(conversation_id: str, run_id: str) -> list[stream.Event]:
+    return [stream.run_started(conversation_id, run_id), stream.run_error(WHY, CODE)]
