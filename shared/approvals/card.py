@@ -71,11 +71,12 @@ def digest_of(
 
 
 def digest_of_action(body: Body, *, tenant: str) -> str:
-    """The digest of a stored action, or of the copy that a card keeps, made anew from what it says."""
+    """The digest of a stored action, or of a card's copy of it, made anew from what it says."""
+    version = "action_schema_version" if "card" in body else "schema_version"
     return digest_of(
         tenant=tenant,
         action=body["action"],
-        schema_version=body.get("action_schema_version", body.get("schema_version", 0)),
+        schema_version=body[version],
         arguments=body["arguments"],
         run_id=body["run_id"],
         policy_version=body["policy_version"],
@@ -201,7 +202,7 @@ def due_at_of(body: Body) -> str:
     """When a timer has to look at the card again, "" for never: an approved card too goes stale if nobody uses it."""
     if body["state"] in ENDED:
         return ""
-    moments = [body["expires_at"]]
+    moments: list[str] = [body["expires_at"]]
     if body["state"] in OPEN:
         moments += [body[f"{name}_at"] for name, done in AGEING if body[f"{name}_at"] and not body[done]]
     return min(moments)
