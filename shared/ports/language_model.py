@@ -4,10 +4,12 @@
   `output` of exactly the JSON Schema asked for (strict structured output), never both.
 * Words of the output's `reply` member are handed to `said` as they come, in order; joined they are that member.
 * The request's `timeout_seconds` bounds the whole call, `max_output_tokens` what it may cost.
-* When the first choice fails or is too slow to begin, the adapter tries its fallback model once; `ModelReply.model`
-  names the one that answered.
-* A model that is down, late, refuses, or answers something else than the schema is `ModelUnavailableError`; nothing
-  else escapes. Nothing said before the error may be taken for an answer.
+* When the first choice fails or is too slow to begin, and nothing has been said, the adapter tries its fallback model
+  once, within the same time; `ModelReply.model` names the one that answered. A refusal is not gone round.
+* A model that is down, late, refuses, or answers something else than the schema is `ModelUnavailableError`, whose
+  message holds nothing of what was sent or came back. Nothing said before the error may be taken for an answer.
+* Nothing else escapes, but for what is not the model's: what `said` raises, a cancellation, and `ValueError` for a
+  schema that is not strict.
 * Account numbers are redacted before anything leaves (`shared/conversation/redaction.py`): by the caller, who knows
   what they are; an adapter sends what it is given.
 """
@@ -63,7 +65,7 @@ class ModelRequest(NamedTuple):
 
 
 class ModelReply(NamedTuple):
-    """Either `tool_calls`, or `output`. Tokens as the provider counted them."""
+    """Either `tool_calls`, or `output`. Tokens as the provider counted them, those of a failed first attempt too."""
 
     tool_calls: tuple[ToolCall, ...]
     output: Mapping[str, Any]

@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from shared.adapters.embedded.language_model import Says, Turn, UnscriptedQuestionError, due
+from shared.adapters.web.reply_reader import ReplyReader
 from tests.model_events import events_of, frames, lines_of
 
-DELTA = "response.output_text.delta"
+BEGUN, DELTA = "response.output_item.added", "response.output_text.delta"
 
 
 class Trouble(NamedTuple):
@@ -32,7 +33,7 @@ class Trouble(NamedTuple):
 
 
 class Received(NamedTuple):
-    """One request. first_word_at: `time.monotonic()`, the same clock in every process, when a first piece had left."""
+    """One request. first_word_at: `time.monotonic()`, the same clock in every process, when a first word had left."""
 
     body: Mapping[str, Any]
     headers: Mapping[str, str]
@@ -48,12 +49,14 @@ class ModelServer:
     """`url` is what OPENAI_BASE_URL takes. `received`: the latest thousand requests.
 
     word_seconds: between two pieces of an answer, for steps that name no delay. `meets(...)` puts trouble in the way.
+    A question that nobody scripted is refused, and fails the test at the end of the block.
     """
 
     def __init__(self, script: Sequence[Turn], *, word_seconds: float = 0.0) -> None:
         self.script = tuple(script)
         self.word_seconds = word_seconds
         self.received: deque[Received] = deque(maxlen=1_000)
+        self.unscripted: list[str] = []
         self._troubles: deque[Trouble] = deque()
         self._down: dict[str, Trouble] = {}
         self._lock = threading.Lock()
@@ -70,6 +73,7 @@ class ModelServer:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+        assert error is not None or not self.unscripted, self.unscripted
 
     def meets(self, trouble: Trouble, *, times: int = 1, model: str = "") -> None:
         """The next `times` requests meet it; with `model`, every one to that model until `recovers`."""
@@ -112,6 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             step = due(self.owner.script, lines_of(body))
         except UnscriptedQuestionError as unscripted:
+            self.owner.unscripted.append(str(unscripted))
             self._refuse(400, str(unscripted))
             return
         self._stream(step, received, trouble)
@@ -124,9 +129,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        words = 0
-        time.sleep(begins)
+        words, reply = 0, ReplyReader()
         for event, frame in zip(events, frames(events), strict=True):
+            if event["type"] == BEGUN:
+                time.sleep(begins)
             if event["type"] == DELTA:
                 if words == breaks_after:
                     break
@@ -134,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
                     time.sleep(between or self.owner.word_seconds)
                 words += 1
             self._chunk(frame)
-            if event["type"] == DELTA and not received.first_word_at:
+            if event["type"] == DELTA and reply.feed(event["delta"]) and not received.first_word_at:
                 received.first_word_at.append(time.monotonic())
         else:
             self._chunk(b"")

@@ -141,7 +141,8 @@ class OpenAILanguageModel:
             raise UnusableError(f"{body['model']} answered what is no stream of JSON events") from None
 
     async def _open(self) -> openai.AsyncOpenAI:
-        await asyncio.to_thread(importlib.import_module, "openai")
+        if self._client is None:
+            await asyncio.to_thread(importlib.import_module, "openai")
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         if self._closed:

@@ -307,6 +307,24 @@ async def test_what_is_no_stream_of_events_is_no_answer(body: bytes):
     await failure(Provider(raw(body)))
 
 
+def test_the_events_in_these_tests_are_those_that_the_provider_documents():
+    from openai.types.responses import ResponseStreamEvent
+    from pydantic import TypeAdapter
+
+    look = ToolCall("a", "look", {"at": "x"})
+    documented: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+    seen = set()
+    for events in (
+        *(spoken(GOOD_PIECES), spoken(GOOD_PIECES, phase="final_answer"), called([look, look]), refused()),
+        *([failed("server_error")], [incomplete("max_output_tokens")], [incomplete("content_filter")]),
+    ):
+        for frame in frames(events):
+            event = json.loads(frame.partition(b"data: ")[2])
+            assert documented.validate_python(event).type == event["type"]
+            seen.add(event["type"])
+    assert len(seen) == 15
+
+
 # What goes wrong on the way
 
 
