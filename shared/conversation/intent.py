@@ -1,7 +1,7 @@
 """What a person wants, as the grammar or a model understood it: the one shape that plans are made of. Pure.
 
 `INTENTS` is closed: what is not listed is not understood. A slot's value is text, an integer or a boolean; money is
-`amount_minor` with `currency`; a span of days is `since` and `until` (ISO days, `until` excluded).
+`amount_minor` with `currency`, where `bound` is `at_least` or `at_most` when it is not exact; a span of days is `since` and `until` (ISO days, `until` excluded).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPAN = ("since", "until")
 INTENTS: Mapping[str, Kind] = {
     # questions, answered from the tenant's own ledger
     "spending": Kind(may=(*SPAN, "category", "merchant", "compare")),
-    "find_transactions": Kind(may=(*SPAN, "category", "merchant", "amount_minor", "currency")),
+    "find_transactions": Kind(may=(*SPAN, "category", "merchant", "amount_minor", "currency", "bound")),
     "explain_decision": Kind(may=("transaction_id", "merchant")),
     "budget_status": Kind(may=("category",)),
     "cash_pressure": Kind(may=SPAN),
@@ -66,10 +66,12 @@ class Intent(NamedTuple):
 class Reading(NamedTuple):
     """How one message was understood: at most three intents in the order said; `unsure` asks back instead of acting.
 
-    source: `grammar` or the model's name. confidence_bp: of the least certain intent.
+    source: `grammar` or the model's name. confidence_bp: of the least certain intent. candidate: what it may have been,
+    when `unsure`: the reply can ask "shall I?" and keep it as pending; it is never acted on as it stands.
     """
 
     intents: tuple[Intent, ...]
     source: str
     confidence_bp: int
     unsure: str = ""
+    candidate: Intent | None = None

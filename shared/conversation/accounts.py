@@ -1,0 +1,109 @@
+"""Which account money leaves and which kind of account it reaches. Pure.
+
+"from my savings", "use my Visa" is the source; "to her savings account", "Anna's checking" is the other side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from shared.conversation.patterns import words
+
+_TYPES: Final = {
+    "checking": "checking chequing current",
+    "savings": "savings saving",
+    "credit card": "visa mastercard amex jcb discover maestro",
+    "debit card": "debit",
+    "app balance": "wallet in-app",
+}
+_ONE_WORD: Final = {word: kind for kind, line in _TYPES.items() for word in line.split()}
+_TWO_WORDS: Final = {
+    ("credit", "card"): "credit card", ("debit", "card"): "debit card", ("check", "card"): "debit card",
+    ("bank", "card"): "debit card", ("visa", "debit"): "debit card", ("master", "card"): "credit card",
+    ("american", "express"): "credit card", ("bank", "account"): "bank account", ("app", "balance"): "app balance",
+    ("app", "cash"): "app balance", ("app", "account"): "app balance", ("in", "app"): "app balance",
+    ("my", "balance"): "app balance", ("app", "money"): "app balance", ("the", "app"): "app balance",
+}  # fmt: skip
+_MINE: Final = words("my our own mine")
+_THEIRS: Final = words("their his her hers theirs someone's somebody's someones else's friend's another's")
+_SOURCE: Final = words("from use using via with out through by")
+_TARGET: Final = words("to into in for onto towards")
+_BETWEEN: Final = words("the a an of different other another some primary main joint new old personal account money")
+_OWNERLESS: Final = words("please it is ok okay yes no just and or that this go be send pay transfer check checking")
+
+
+class Sides(NamedTuple):
+    """source and target: kinds of account, "" unknown. own: the target is the speaker's own. problem: to ask back."""
+
+    source: str = ""
+    target: str = ""
+    own: bool = False
+    problem: str = ""
+
+
+class _Mention(NamedTuple):
+    kind: str
+    side: str
+
+
+def sides_in(plain_text: str, *, asked: str = "") -> Sides:
+    """The accounts that plain words name. asked: the slot that our last reply asked for."""
+    said = plain_text.split()
+    mentions, at = [], 0
+    while at < len(said):
+        kind, length = _kind_at(said, at)
+        if kind:
+            mentions.append(_Mention(kind, _side(said, at, at + length, asked)))
+        at += max(length, 1)
+    source = {one.kind for one in mentions if one.side == "source"}
+    target = {one.kind for one in mentions if one.side in {"target", "own"}}
+    if not target and source and any(pair in _pairs(said) for pair in _TO_THEIRS):
+        target = source
+    problem = "which account" if len(source) > 1 or len(target) > 1 else ""
+    own = any(one.side == "own" for one in mentions)
+    return Sides("".join(sorted(source)[:1]), "".join(sorted(target)[:1]), own, problem)
+
+
+_TO_THEIRS: Final = frozenset({("to", "hers"), ("to", "theirs"), ("into", "hers"), ("into", "theirs")})
+
+
+def _pairs(said: Sequence[str]) -> frozenset[tuple[str, str]]:
+    return frozenset(zip(said, said[1:], strict=False))
+
+
+def _kind_at(said: Sequence[str], at: int) -> tuple[str, int]:
+    two = _TWO_WORDS.get(tuple(said[at : at + 2]), "")  # type: ignore[call-overload]
+    if two == "app balance" and said[at] in {"my", "the", "in"}:
+        paying = at > 0 and said[at - 1] in _SOURCE | {"of", "money"}
+        two = two if paying else ""
+    if two:
+        return two, 2
+    one = _ONE_WORD.get(said[at], "")
+    if said[at] in {"checking", "current"} and said[at + 1 : at + 2] in (["on"], ["my"], ["the"], ["balance"]):
+        return "", 1
+    return one, 1
+
+
+def _side(said: Sequence[str], start: int, end: int, asked: str) -> str:
+    """source, target, own (a target of the speaker's own), read from the words before the mention."""
+    after = said[end : end + 3]
+    if "of" in after and after.index("of") + 1 < len(after) and after[after.index("of") + 1] not in _MINE:
+        return "target"
+    owner = preposition = ""
+    for back, word in enumerate(reversed(said[max(0, start - 5) : start])):
+        if word in _SOURCE or word in _TARGET:
+            preposition = "source" if word in _SOURCE else "target"
+            break
+        if word in _MINE or word in _THEIRS or word.endswith(("'s", "s'")):
+            owner = owner or ("mine" if word in _MINE else "theirs")
+        elif word not in _BETWEEN:
+            owner = owner or ("theirs" if back == 0 and word not in _OWNERLESS and word.isalpha() else "")
+            break
+    if said[start] == "my":
+        owner = "mine"
+    if owner == "theirs":
+        return "target"
+    if owner == "mine":
+        return "own" if preposition == "target" and said[start - 2 : start - 1] not in (["in"], ["for"]) else "source"
+    return preposition or ("target" if asked == "recipient_account_type" else "source")

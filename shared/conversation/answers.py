@@ -1,0 +1,111 @@
+"""Messages that name no intent of their own: answers, corrections, yes and no, thanks and farewells. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from shared.conversation.asides import AFFIRM, DENY, GOODBYE, HELP, SMALL_TALK, UNDAUNTED
+from shared.conversation.clauses import DOUBTS, Clause
+from shared.conversation.context import WISH, Context, intent_of
+from shared.conversation.intent import Intent, Reading
+from shared.conversation.marks import Marked
+from shared.conversation.patterns import any_of, plain
+from shared.conversation.slots import Said, heard_in, visibility
+
+SOURCE: Final = "grammar"
+SURE_BP: Final = 9500
+LONGEST_TEXT: Final = 1000
+_FREE: Final = frozenset({"text", "note"})
+_AFFIRM, _DENY, _HELP = any_of(AFFIRM), any_of(DENY), any_of(HELP)
+_GOODBYE, _SMALL_TALK = any_of(GOODBYE), any_of(SMALL_TALK)
+_NO_HINDRANCE: Final = frozenset({"negated", "told"})
+
+
+def sure(*intents: Intent) -> Reading:
+    """A reading without a doubt; without an intent it is small talk, to be answered in kind."""
+    return Reading(intents, SOURCE, SURE_BP)
+
+
+def unsure(why: str, candidate: Intent | None = None) -> Reading:
+    """Asks back. why: a clause that completes "I am not sure, because ..."."""
+    return Reading((), SOURCE, 0, why, candidate)
+
+
+def free_text(text: str, heard: Context) -> Reading | None:
+    """The whole message as the text that our last reply asked for; None when it asked for none, or is called off."""
+    if heard.pending is None or heard.asked not in _FREE:
+        return None
+    words = plain(text)
+    if not words or (_DENY.match(words) and len(words.split()) <= 4):
+        return None
+    return sure(intent_of(heard.pending.name, {**heard.pending.slots, heard.asked: text.strip()[:LONGEST_TEXT]}))
+
+
+def reading(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Reading:
+    """What a message without an intent of its own says to our last reply."""
+    words = plain(marked.text)
+    if heard.pending is not None:
+        answer = _filled(heard.pending, marked, clauses, heard)
+        if answer is not None:
+            return answer
+    yes, no = _AFFIRM.match(words), _DENY.match(words)
+    if heard.pending is not None or heard.asked:
+        return _yes_or_no(words, heard)
+    for name, found in (("help", _HELP), ("goodbye", _GOODBYE)):
+        if found.search(words):
+            return sure(Intent(name, {}))
+    if no and not (yes and yes.end() > no.end()):
+        return sure(Intent("deny", {}))
+    if yes and len(words.split()) <= 4:
+        return sure(Intent("affirm", {}))
+    return sure() if _SMALL_TALK.match(words) and len(words.split()) <= 8 else unsure("I did not understand it")
+
+
+def _yes_or_no(words: str, heard: Context) -> Reading:
+    """A "yes" only when there is no "no" in it as well; a longer match wins ("no objections")."""
+    yes, no = _AFFIRM.search(words), _DENY.search(words)
+    if yes and no and yes.start() <= no.start() and yes.end() >= no.end():
+        no = None
+    if no and not (yes and yes.start() < no.start()):
+        return sure(Intent("deny", {}))
+    if yes and no:
+        return unsure("it says both yes and no")
+    if yes and heard.asked == WISH and heard.pending is not None:
+        return sure(intent_of(heard.pending.name, heard.pending.slots))
+    if yes:
+        return sure(Intent("affirm", {}))
+    for name, found in (("goodbye", _GOODBYE), ("help", _HELP)):
+        if found.search(words):
+            return sure(Intent(name, {}))
+    return sure() if _SMALL_TALK.match(words) else unsure("I did not understand it")
+
+
+def _filled(pending: Intent, marked: Marked, clauses: Sequence[Clause], heard: Context) -> Reading | None:
+    """The pending intent with what this message adds or corrects; None when it says nothing about it."""
+    telling = [clause for clause in clauses if "not" not in clause.moods or visibility(clause.text)]
+    text = " , ".join(clause.text for clause in telling)
+    found = heard_in(pending.name, Said(text, marked, heard.categories, heard.asked, filling=True))
+    if not found.slots and not found.problem:
+        return None
+    filled = intent_of(pending.name, {**pending.slots, **found.slots})
+    if found.problem:
+        return unsure(found.problem, filled)
+    hindrance = _hindrance(pending.name, telling)
+    if hindrance:
+        return unsure(DOUBTS[hindrance], filled)
+    if filled == pending and not pending.missing:
+        return None
+    return sure(filled)
+
+
+def _hindrance(name: str, clauses: Sequence[Clause]) -> str:
+    """Why an answer is not simply one: it asks, supposes, reports or leaves open. "How about Anna?" is an answer."""
+    for clause in clauses:
+        about = plain(clause.text).startswith(("how about", "what about"))
+        if clause.asking and not about:
+            return "asks"
+        doubts = clause.vetoes - UNDAUNTED.get(name, frozenset()) - _NO_HINDRANCE
+        if doubts:
+            return min(doubts)
+    return ""

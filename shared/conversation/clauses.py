@@ -1,0 +1,135 @@
+"""Cuts a marked message into clauses, and tells of each what it wants and in which mood. Pure.
+
+A mood other than "wish" or "question" keeps a clause from being acted on. Fail closed: a doubt anywhere in a sentence
+("if", "he said", "tomorrow", "or") is a doubt about every wish in it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from shared.conversation.asides import LOOKING, OPENERS, PAYING, POLITE, UNDAUNTED, VETOES
+from shared.conversation.patterns import any_of, plain
+from shared.conversation.phrases import QUESTIONS, WISHED_FOR, WISHES
+
+_SENTENCE_END: Final = re.compile(r"(?<=[.?!;])\s+|\n+")
+_JOINT: Final = re.compile(r"(,)\s*|\s+(?=(?:and|so|but|then|because|or)\s)|\s+(?=as i\s)", re.IGNORECASE)
+_ORDINAL: Final = re.compile(r"\b[0-9]{1,2}(?:st|nd|rd|th)\b")
+_OPENERS: Final = tuple((mood, any_of(phrases)) for mood, phrases in OPENERS.items())
+_WISHES: Final = tuple((name, any_of(phrases)) for name, phrases in WISHES.items())
+_WISHED_FOR: Final = tuple((name, any_of(phrases)) for name, phrases in WISHED_FOR.items())
+_QUESTIONS: Final = tuple((name, any_of(phrases)) for name, phrases in QUESTIONS.items())
+_VETOES: Final = tuple((mood, any_of(phrases)) for mood, phrases in VETOES.items())
+_POLITE: Final = any_of(POLITE)
+_PAYING: Final = any_of(PAYING)
+_LOOKING: Final = any_of(LOOKING)
+_FRAMED: Final = frozenset({"wish"})
+
+
+DOUBTS: Final = {
+    "asks": "it sounds like a question about it, not a wish",
+    "sends": "I never send messages, I can only draft them",
+    "supposed": "it sounds like a supposition, not a wish",
+    "reported": "it sounds like what somebody else said",
+    "later": "it is for another day or for again and again, and I can only do it once and now",
+    "open": "it leaves open which",
+    "negated": "there is a 'not' in it",
+    "told": "it sounds like something that has happened",
+}
+"""Moods of a wish that is not acted on, and what the reply says of them."""
+
+
+class Clause(NamedTuple):
+    """text: as written, marked. words: the same in plain words without its openers. name: the intent, "" for none.
+
+    mood: "wish", "question", "not", one of `DOUBTS`, or "" when it names no intent. moods: all that its openers said.
+    vetoes: of its sentence. asking: its sentence is a question that asks nobody to do anything. firm: a question by
+    its form, not only by a word in it.
+    """
+
+    text: str
+    words: str
+    name: str = ""
+    mood: str = ""
+    moods: frozenset[str] = frozenset()
+    vetoes: frozenset[str] = frozenset()
+    asking: bool = False
+    firm: bool = False
+
+
+def clauses_of(text: str, *, ahead: bool) -> tuple[Clause, ...]:
+    """The clauses of a marked text. ahead: whether the text names a day that is still to come: a wish for later."""
+    found: list[Clause] = []
+    for sentence in _SENTENCE_END.split(text):
+        vetoes = _vetoes(plain(sentence), ahead=ahead)
+        pieces = [piece for piece in _JOINT.split(sentence) if piece and piece.strip(" .?!;")]
+        asked, apart = sentence.rstrip().endswith("?"), False
+        for piece in pieces:
+            if piece == ",":
+                apart = True
+                continue
+            clause = _clause(piece, vetoes, asked=asked)
+            loose = apart and clause.mood == "wish" and not clause.moods and clause.words == plain(piece)
+            if loose and found and found[-1].mood == "question":
+                clause = clause._replace(name="", mood="")  # "why was PAYPAL, TRANSFER 500 TO BOB flagged"
+            found.append(clause)
+            apart = False
+            if clause.name == "draft_message":  # the rest of the message is the draft's text
+                return (*found[:-1], clause._replace(text=text[text.index(piece) :]))
+    return tuple(found)
+
+
+def _clause(piece: str, vetoes: frozenset[str], *, asked: bool) -> Clause:
+    whole = plain(piece)
+    rest, moods = peeled(whole)
+    asking = "asks" in moods or (asked and "wish" not in moods)
+    clause = Clause(piece, rest, moods=moods, vetoes=vetoes, asking=asking)
+    name = _wish(rest, moods)
+    if name == "send_message":
+        return clause._replace(name="draft_message", mood="sends")
+    if name:
+        return clause._replace(name=name, mood=_mood(name, moods | ({"asks"} if asking else frozenset()), vetoes))
+    whole = _PAYING.sub(" ", whole)
+    name = next((name for name, found in _QUESTIONS if found.search(whole)), "")
+    firm = asking or asked or "wish" in moods or _LOOKING.match(rest) is not None
+    return clause._replace(name=name, mood="question", firm=firm) if name else clause
+
+
+def peeled(words: str) -> tuple[str, frozenset[str]]:
+    """The words without their openers, and the moods that those lent them."""
+    moods: set[str] = set()
+    while True:
+        hits = [(hit.end(), mood) for mood, found in _OPENERS if (hit := found.match(words))]
+        if not hits:
+            return words, frozenset(moods - {""})
+        end, mood = max(hits, key=lambda hit: hit[0])
+        words = words[end:].lstrip()
+        moods.add(mood)
+
+
+def _wish(rest: str, moods: frozenset[str]) -> str:
+    for name, found in _WISHES:
+        if found.match(rest):
+            return name
+    if moods & {"wish", "asks", "not"}:
+        return next((name for name, found in _WISHED_FOR if found.match(rest)), "")
+    return ""
+
+
+def _mood(name: str, moods: frozenset[str], vetoes: frozenset[str]) -> str:
+    """Why it is not a wish, the strongest reason first, or "wish"."""
+    heard = (moods | vetoes) - _FRAMED
+    if name == "change_notifications":
+        heard -= {"not"}
+    heard -= UNDAUNTED.get(name, frozenset())
+    order = ("not", "asks", *VETOES)
+    return next((mood for mood in order if mood in heard), "wish")
+
+
+def _vetoes(sentence: str, *, ahead: bool) -> frozenset[str]:
+    sentence = _POLITE.sub(" ", sentence)
+    found = {mood for mood, veto in _VETOES if veto.search(sentence)}
+    if ahead or _ORDINAL.search(sentence):
+        found.add("later")
+    return frozenset(found)

@@ -1,0 +1,44 @@
+"""What was said before, as far as understanding the next message needs it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from shared.conversation.intent import INTENTS, Intent, Slots
+
+WISH: Final = "wish"
+"""`Context.asked` when our last reply asked whether the pending intent is wanted at all ("Shall I transfer ...?")."""
+
+_NONE: Final[Mapping[str, str | int | bool]] = MappingProxyType({})
+
+
+class Context(NamedTuple):
+    """today: the tenant's day. currency: the tenant's base currency, "" unknown. categories: names of the tenant's chart.
+
+    pending: the intent that is still talked about: slots are missing, its card is open, or we asked whether it is
+    wanted. asked: the slot that our last reply asked for, `WISH`, or "". recent: what earlier intents of this
+    conversation settled and a wish may lean on: `account_type` is the account last talked about.
+    """
+
+    today: date
+    currency: str = ""
+    categories: tuple[str, ...] = ()
+    pending: Intent | None = None
+    asked: str = ""
+    recent: Slots = _NONE
+
+    @property
+    def expects_money(self) -> bool:
+        """Whether a bare number is an amount: the intent that is talked about needs one."""
+        return self.pending is not None and "amount_minor" in INTENTS[self.pending.name].needs
+
+
+def intent_of(name: str, slots: Slots) -> Intent:
+    """The intent with these slots, and what it still needs. Re-categorising needs to know what, one way or another."""
+    missing = tuple(slot for slot in INTENTS[name].needs if slot not in slots)
+    if name == "recategorise" and not slots.keys() & {"merchant", "transaction_id"}:
+        missing += ("merchant",)
+    return Intent(name, slots, missing)

@@ -1,0 +1,159 @@
+"""Understands a message without a model: which of the known intents it voices, with which slots. Pure, deterministic.
+
+`read` goes from top to bottom: set aside quotations, days and amounts (`marks.py`); cut into clauses and tell the mood
+of each (`clauses.py`); group them by intent and read its slots (`slots.py`); join them with what is still open; and
+fail closed: a doubt about a wish asks back. A message that names no intent may answer or correct (`answers.py`).
+Nothing here approves anything: "yes" is the intent `affirm`; an approval is a signed-in person's answer to a card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from shared.conversation import answers
+from shared.conversation.asides import AFFIRM, CORRECTION, DENY
+from shared.conversation.clauses import DOUBTS, Clause, clauses_of
+from shared.conversation.context import WISH, Context, intent_of
+from shared.conversation.intent import INTENTS, Intent, Reading
+from shared.conversation.marks import Marked, mark
+from shared.conversation.patterns import any_of, plain
+from shared.conversation.slots import Said, heard_in, visibility
+
+__all__ = ["WISH", "Context", "read"]
+
+MOST_INTENTS: Final = 3
+_CORRECTION: Final = any_of(CORRECTION)
+_AFFIRM: Final = any_of(AFFIRM)
+_DENY: Final = any_of(DENY)
+_ANOTHER: Final = any_of(("another|also|too|more|second|additional|extra", "as well"))
+
+
+class Group(NamedTuple):
+    """Everything in a message that is about one intent. mood: as of its clause."""
+
+    name: str
+    mood: str
+    text: str
+
+
+class Built(NamedTuple):
+    """An intent with its slots. problem: what must be asked back before it may be acted on, "" for nothing."""
+
+    intent: Intent
+    problem: str = ""
+
+
+def read(text: str, *, heard: Context) -> Reading:
+    """How a message is understood. `text` is data: at most it becomes intents that the guard and people decide on."""
+    worded = answers.free_text(text, heard)
+    if worded is not None:
+        return worded
+    marked = mark(text, home=heard.currency, today=heard.today, expected=heard.expects_money)
+    if marked.crowded:
+        return answers.unsure("it says more at once than I can follow")
+    ahead = any(span.since is not None and span.since > heard.today for span in marked.days)
+    clauses = clauses_of(marked.text, ahead=ahead)
+    groups = _groups(clauses, heard)
+    if not groups:
+        return answers.reading(marked, clauses, heard)
+    doubted = _doubted(groups, marked, heard)
+    return doubted or _joined([_built(group, marked, heard) for group in groups], groups, clauses, heard)
+
+
+def _groups(clauses: Sequence[Clause], heard: Context) -> list[Group]:
+    """Each clause that names an intent, with the clauses around it that name none."""
+    groups: list[Group] = []
+    ahead: list[str] = []
+    for clause in clauses:
+        name = _name(clause, groups, heard)
+        if name:
+            groups.append(Group(name, clause.mood, " , ".join([*ahead, clause.text])))
+            ahead = []
+        elif "not" in clause.moods and not visibility(clause.text):
+            continue  # "not to Bob": what it names is excluded
+        elif groups:
+            groups[-1] = groups[-1]._replace(text=f"{groups[-1].text} , {clause.text}")
+        else:
+            ahead.append(clause.text)
+    return groups
+
+
+def _name(clause: Clause, groups: Sequence[Group], heard: Context) -> str:
+    """The clause's intent, "" for none. While something is missing, what is no clear question is part of the answer."""
+    if clause.mood == "question" and heard.pending and heard.pending.missing and not clause.firm:
+        return ""
+    if clause.name == "transaction":
+        talked = groups[-1].name if groups else heard.pending.name if heard.pending else ""
+        return "request_payment" if talked == "request_payment" else "transfer"
+    return clause.name
+
+
+def _doubted(groups: Sequence[Group], marked: Marked, heard: Context) -> Reading | None:
+    """What to ask back when the mood of a wish is not plain, None when all is."""
+    wishes = [group for group in groups if group.mood != "question"]
+    doubts = [group for group in wishes if group.mood != "wish"]
+    if not doubts:
+        return None
+    if all(group.mood == "not" for group in wishes):
+        return answers.sure(Intent("deny", {}))
+    if len(wishes) > 1 or doubts[0].mood == "not":
+        return answers.unsure("it wants one thing and not another")
+    return answers.unsure(DOUBTS[doubts[0].mood], _built(doubts[0], marked, heard).intent)
+
+
+def _built(group: Group, marked: Marked, heard: Context) -> Built:
+    """The group's intent; together with the pending one, when it goes on with that."""
+    pending = heard.pending if heard.pending and heard.pending.name == group.name else None
+    said = Said(group.text, marked, heard.categories, heard.asked if pending else "", filling=pending is not None)
+    found = heard_in(group.name, said)
+    slots = dict(found.slots)
+    if pending and _goes_on(pending, group, intent_of(group.name, slots)):
+        slots = {**pending.slots, **slots}
+    if group.name == "transfer" and "account_type" not in slots and "account_type" in heard.recent:
+        slots["account_type"] = heard.recent["account_type"]
+    return Built(intent_of(group.name, slots), found.problem)
+
+
+def _goes_on(pending: Intent, group: Group, alone: Intent) -> bool:
+    """Whether a wish completes or corrects the pending one of its kind, or is a new one beside it."""
+    words = plain(group.text)
+    if pending.missing or _CORRECTION.search(words):
+        return True
+    return bool(alone.missing) and not _ANOTHER.search(words)
+
+
+def _joined(built: Sequence[Built], groups: Sequence[Group], clauses: Sequence[Clause], heard: Context) -> Reading:
+    joined: list[Intent] = []
+    for one in built:
+        if one.problem and INTENTS[one.intent.name].acts:
+            return answers.unsure(one.problem, one.intent if len(built) == 1 else None)
+        if joined and _same_wish(joined[-1], one.intent):
+            joined[-1] = intent_of(one.intent.name, {**joined[-1].slots, **one.intent.slots})
+        elif one.intent not in joined:
+            joined.append(one.intent)
+    problem = next((one.problem for one in built if one.problem), "")
+    if problem:
+        return answers.unsure(problem)
+    if len(joined) > MOST_INTENTS:
+        return answers.unsure("it asks for more than three things at once")
+    if heard.pending is not None and not heard.pending.missing and joined == [heard.pending]:
+        return answers.sure(Intent("affirm", {}))  # said again what the card says already
+    return answers.sure(*_answer_ahead(clauses, groups, heard), *joined)
+
+
+def _same_wish(first: Intent, second: Intent) -> bool:
+    """Whether two clauses speak of one wish: of one kind, and nothing is said in two ways."""
+    agree = all(first.slots.get(slot, value) == value for slot, value in second.slots.items())
+    return first.name == second.name and agree
+
+
+def _answer_ahead(clauses: Sequence[Clause], groups: Sequence[Group], heard: Context) -> tuple[Intent, ...]:
+    """A "yes" or "no" to our last reply before a question: "Yes. What is my balance?"."""
+    talking = heard.pending is not None or heard.asked
+    if not talking or clauses[0].name or any(group.mood != "question" for group in groups):
+        return ()
+    words = plain(clauses[0].text)
+    if _DENY.match(words):
+        return (Intent("deny", {}),)
+    return (Intent("affirm", {}),) if _AFFIRM.match(words) else ()

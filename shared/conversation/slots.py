@@ -1,0 +1,259 @@
+"""What each intent needs to know, read from the words that belong to it: one small function per intent. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from shared.conversation.accounts import sides_in
+from shared.conversation.categories import category_in
+from shared.conversation.intent import Slots
+from shared.conversation.marks import Marked
+from shared.conversation.merchants import merchant_in
+from shared.conversation.patterns import any_of, plain
+from shared.conversation.people import addressee_in, payee_in, payer_in
+
+OWN_ACCOUNT: Final = "own account"
+"""The recipient of a transfer between two accounts of the speaker."""
+
+TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
+    "approvals": ("approval|approvals|countersign|countersignature|signature|signatures", "needs|need sign|signing|approving"),
+    "reviews": ("review|reviews",),
+    "budgets": ("budget|budgets|overspending|overspend",),
+    "transfers": ("transfer|transfers|payment|payments",),
+    "unusual_charges": ("unusual|suspicious|duplicate|large|big|odd|strange|anomaly|anomalies|fraud", "price increase|increases"),
+    "statements": ("statement|statements|upload|uploads|import|imports",),
+    "low_balance": ("low balance|balances|funds|cash", "balance|account .. low|below|under|drops|falls"),
+    "recurring_charges": ("subscription|subscriptions|renewal|renewals|bill|bills",),
+    "everything": ("everything|all|every|any notification|notifications|alert|alerts|emails|messages?",),
+}  # fmt: skip
+CHANNELS: Final = {"email": ("email|emails|mail|mails",), "sms": ("sms|text|texts",), "push": ("push|phone|app",)}
+
+_OFF: Final = any_of(
+    (
+        "off",
+        "disable|mute|deactivate|silence|stop|unsubscribe|without|not|never|cancel",
+        "no more|longer",
+        "no|fewer .. emails|notifications|alerts|texts|sms|push|reminders",
+    )
+)
+_PRIVATE: Final = any_of(("private|privately|secret|secretly|hidden", "not public|visible", "only me"))
+_PUBLIC: Final = any_of(("public|publicly", "not private", "everyone .. see"))
+_COMPARED: Final = re.compile(r"\b(?:than|with|to|versus|vs|against|from|over)\s+[\ue200-\ue2ff]")
+_COMPARING: Final = any_of(("compare|compared|comparison|versus|vs|than", "more|less than", "up|down from"))
+_RELATIVE: Final = any_of(("by <amount>", "<amount> more|less|extra|higher|lower", "another|extra|additional <amount>"))
+_TRANSACTION_ID: Final = re.compile(
+    r"\b(?:transaction|payment|charge|id|txn)\s+(?:id\s+|number\s+)?#?([\w.:-]*[0-9][\w.:-]*)\b"
+)
+_NOTE: Final = re.compile(
+    r"\b(?:note|memo|reference|message|description|comment)\s+(?:of\s+|saying\s+|that\s+says\s+|is\s+)?([\ue100-\ue1ff])"
+)
+_WORDED: Final = re.compile(
+    r"\b(?:saying|that says|says|telling (?:him|her|them)|to say|asking|to ask|that)\s+(.+)\Z", re.DOTALL
+)
+
+
+class Said(NamedTuple):
+    """The words of one intent. text: as written, marked. filling: it answers or corrects what we talk about already."""
+
+    text: str
+    marked: Marked
+    chart: tuple[str, ...]
+    asked: str
+    filling: bool
+
+    @property
+    def words(self) -> str:
+        return plain(self.text)
+
+
+class Heard(NamedTuple):
+    """The slots that were named, and what must be asked back before anything is done with them."""
+
+    slots: Slots
+    problem: str = ""
+
+
+def heard_in(name: str, said: Said) -> Heard:
+    """The slots of this intent in these words."""
+    reading = _READERS.get(name)
+    return reading(said) if reading else Heard({})
+
+
+def visibility(text: str) -> bool:
+    """Whether it says who may see a payment."""
+    words = plain(text)
+    return bool(_PRIVATE.search(words) or _PUBLIC.search(words))
+
+
+def _money(said: Said, *, bounds: tuple[str, ...] = ()) -> Heard:
+    amounts = said.marked.amounts_of(said.text)
+    if not amounts:
+        return Heard({})
+    money = amounts[0]
+    if len(set(amounts)) > 1:
+        return Heard({}, "several amounts are named")
+    if money.problem or (money.bound and money.bound not in bounds):
+        return Heard({}, money.problem or "the amount is not exact")
+    return Heard({"amount_minor": money.minor, "currency": money.currency})
+
+
+def _days(said: Said, *, ahead: bool = True) -> Heard:
+    spans = said.marked.days_of(said.text)
+    if not spans:
+        return Heard({})
+    slots: dict[str, str | int | bool] = {}
+    first = spans[0]
+    compared = _COMPARED.search(said.text) is not None
+    if first.since is not None and not (compared and len(spans) == 1):
+        slots["since"] = first.since.isoformat()
+    if first.until is not None and not (compared and len(spans) == 1):
+        slots["until"] = first.until.isoformat()
+    problem = first.problem or ("several spans of days are named" if len(spans) > 1 + compared else "")
+    return Heard(slots if ahead else {}, problem)
+
+
+def _transfer(said: Said) -> Heard:
+    named = payee_in(said.text, asked=said.filling)
+    sides = sides_in(said.words, asked=said.asked)
+    slots: dict[str, str | int | bool] = {}
+    problem = named.problem or sides.problem
+    if named.name:
+        slots["recipient"] = named.name
+    elif sides.own and sides.target:
+        slots["recipient"] = OWN_ACCOUNT
+    if sides.own and named.name:
+        problem = problem or "whether it goes to a person or to an account of one's own"
+    if sides.source:
+        slots["account_type"] = sides.source
+    if sides.target:
+        slots["recipient_account_type"] = sides.target
+    return _paid(said, slots, problem)
+
+
+def _request(said: Said) -> Heard:
+    named = payer_in(said.text, asked=said.filling)
+    slots: dict[str, str | int | bool] = {"recipient": named.name} if named.name else {}
+    sides = sides_in(said.words)
+    paying = "a request takes money from no account of one's own" if sides.source else ""
+    return _paid(said, slots, named.problem or paying)
+
+
+def _paid(said: Said, slots: dict[str, str | int | bool], problem: str) -> Heard:
+    """The amount, who may see it and a note, which both kinds of payment have."""
+    money = _money(said)
+    if visibility(said.text):
+        slots["private"] = _PUBLIC.search(said.words) is None
+    note = _NOTE.search(said.text)
+    if note:
+        slots["note"] = said.marked.quotes_of(note[1])[0][:140]
+    days = _days(said).problem
+    return Heard({**slots, **money.slots}, problem or money.problem or days)
+
+
+def _budget(said: Said) -> Heard:
+    category = category_in(said.words, said.chart, leaf=True)
+    money = _money(said, bounds=("at_most",))
+    relative = "by how much it changes is said, not to what" if _RELATIVE.search(said.words) else ""
+    slots = {"category": category.name, **money.slots} if category.name else money.slots
+    return Heard(slots, category.problem or relative or money.problem)
+
+
+def _recategorise(said: Said) -> Heard:
+    text, target = said.text, said.words
+    split = re.search(
+        r"\b(?:as|under|into|to|in)\b(?!.*\b(?:as|under|into|to)\b)(.*)\Z", text, re.DOTALL | re.IGNORECASE
+    )
+    if split:
+        text, target = text[: split.start()], plain(split[1])
+    category = category_in(target, said.chart, leaf=True)
+    slots: dict[str, str | int | bool] = {"category": category.name} if category.name else {}
+    identity = _TRANSACTION_ID.search(text)
+    merchant = "" if identity else merchant_in(text, said.marked, verb_ahead=True)
+    if identity:
+        slots["transaction_id"] = identity[1]
+    elif merchant:
+        slots["merchant"] = merchant
+    days = _days(said)
+    return Heard({**slots, **days.slots}, category.problem or days.problem)
+
+
+def _ledger(said: Said, *, leaf: bool = False) -> Heard:
+    """Days, category and merchant, as every question about the ledger may name them."""
+    days = _days(said)
+    merchant = merchant_in(said.text, said.marked)
+    category = category_in(said.words, said.chart, leaf=leaf)
+    slots: dict[str, str | int | bool] = dict(days.slots)
+    if category.name and category.name.rpartition(".")[2] not in merchant.lower().split():
+        slots["category"] = category.name
+    if merchant and not category_in(plain(merchant), said.chart, leaf=False).name:
+        slots["merchant"] = merchant
+    return Heard(slots, days.problem or category.problem)
+
+
+def _spending(said: Said) -> Heard:
+    heard = _ledger(said)
+    return heard._replace(slots={**heard.slots, "compare": True}) if _COMPARING.search(said.words) else heard
+
+
+def _find(said: Said) -> Heard:
+    heard = _ledger(said)
+    money = _money(said, bounds=("at_least", "at_most"))
+    bound = next((one.bound for one in said.marked.amounts_of(said.text)), "")
+    slots = {**heard.slots, **money.slots}
+    if money.slots and bound:
+        slots["bound"] = bound
+    return Heard(slots, heard.problem or money.problem)
+
+
+def _explain(said: Said) -> Heard:
+    identity = _TRANSACTION_ID.search(said.text)
+    if identity:
+        return Heard({"transaction_id": identity[1]})
+    merchant = merchant_in(said.text, said.marked, verb_ahead=True)
+    return Heard({"merchant": merchant} if merchant else {})
+
+
+def _budget_status(said: Said) -> Heard:
+    category = category_in(said.words, said.chart, leaf=False)
+    return Heard({"category": category.name} if category.name else {}, category.problem)
+
+
+def _balance(said: Said) -> Heard:
+    sides = sides_in(said.words, asked=said.asked)
+    kind = sides.source or sides.target
+    return Heard({"account_type": kind} if kind else {}, sides.problem)
+
+
+def _notifications(said: Said) -> Heard:
+    topics = [topic for topic, phrases in TOPICS.items() if any_of(phrases).search(said.words)]
+    channels = [channel for channel, phrases in CHANNELS.items() if any_of(phrases).search(said.words)]
+    slots: dict[str, str | int | bool] = {"enabled": _OFF.search(said.words) is None} if not said.filling else {}
+    if len(topics) == 2 and "everything" in topics:
+        topics.remove("everything")
+    if topics:
+        slots["topic"] = topics[0]
+    if channels:
+        slots["channel"] = channels[0]
+    return Heard(slots, "several topics or channels are named" if max(len(topics), len(channels)) > 1 else "")
+
+
+def _draft(said: Said) -> Heard:
+    worded = _WORDED.search(said.text)
+    before = said.text[: worded.start()] if worded else said.text
+    named, quotes = addressee_in(before), said.marked.quotes_of(said.text)
+    slots: dict[str, str | int | bool] = {"recipient": named.name} if named.name else {}
+    if len(quotes) == 1:
+        slots["text"] = said.marked.restored(quotes[0])
+    elif worded:
+        slots["text"] = said.marked.restored(worded[1]).strip()
+    return Heard(slots, "several quotations are named" if len(quotes) > 1 else "")
+
+
+_READERS: Final[Mapping[str, Callable[[Said], Heard]]] = {
+    "transfer": _transfer, "request_payment": _request, "set_budget": _budget, "recategorise": _recategorise,
+    "spending": _spending, "find_transactions": _find, "explain_decision": _explain, "budget_status": _budget_status,
+    "cash_pressure": _days, "balance": _balance, "change_notifications": _notifications, "draft_message": _draft,
+    "export_statement": _days,
+}  # fmt: skip
