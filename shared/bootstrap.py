@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.delivery.handling import Delivery, Flow
     from shared.guard.policy import Policy
     from shared.ports.checkpoint_log import CheckpointLog
+    from shared.ports.language_model import LanguageModel
 
 
 @cache
@@ -42,6 +43,22 @@ def policy() -> Policy:
     except (OSError, yaml.YAMLError) as failed:
         raise ConfigurationError(f"COUNTERSIGN_POLICY: {path} cannot be read: {failed}") from failed
     return policy_from(document)
+
+
+@cache
+def model() -> LanguageModel | None:
+    """The language model that the settings name, or None: then the grammar speaks alone. Nothing is called yet."""
+    told = settings()
+    if not told.model:
+        return None
+    from shared.adapters.web.language_model import OpenAILanguageModel
+
+    return OpenAILanguageModel(
+        name=told.model,
+        fallback=told.model_fallback,
+        api_key=told.openai_api_key,
+        base_url=told.openai_base_url,
+    )
 
 
 @cache
@@ -96,7 +113,9 @@ async def shutdown() -> None:
             await port.close()
     if lanes.cache_info().currsize:
         await lanes().close()
-    for built in (delivery, lanes, policy, settings):
+    if model.cache_info().currsize and (asked := model()) is not None:
+        await asked.close()
+    for built in (delivery, lanes, model, policy, settings):
         built.cache_clear()
 
 

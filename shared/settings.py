@@ -39,6 +39,12 @@ class Settings:
     jwt_issuer: str  # JWT_ISSUER
     jwt_audience: str  # JWT_AUDIENCE
     jwt_jwks_uri: str  # JWT_JWKS_URI
+    model: str  # MODEL: model or deployment that phrases answers; "" for the grammar alone
+    model_fallback: str  # MODEL_FALLBACK: asked once when the first does not answer
+    model_timeout_ms: int  # MODEL_TIMEOUT_MS: of a whole turn with the model
+    model_max_output_tokens: int  # MODEL_MAX_OUTPUT_TOKENS: of a whole turn
+    openai_api_key: str  # OPENAI_API_KEY
+    openai_base_url: str  # OPENAI_BASE_URL: a compatible endpoint, or https://<resource>.openai.azure.com/openai/v1/
     first_operators: tuple[str, ...]  # FIRST_OPERATORS: `principal=tenant` by commas; operators to begin with
 
 
@@ -67,8 +73,16 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         jwt_issuer=environment.get("JWT_ISSUER", ""),
         jwt_audience=environment.get("JWT_AUDIENCE", ""),
         jwt_jwks_uri=environment.get("JWT_JWKS_URI", ""),
+        model=environment.get("MODEL", ""),
+        model_fallback=environment.get("MODEL_FALLBACK", ""),
+        model_timeout_ms=_integer(environment, "MODEL_TIMEOUT_MS", 8_000, low=100, high=120_000),
+        model_max_output_tokens=_integer(environment, "MODEL_MAX_OUTPUT_TOKENS", 2_000, low=16, high=100_000),
+        openai_api_key=environment.get("OPENAI_API_KEY", ""),
+        openai_base_url=environment.get("OPENAI_BASE_URL", ""),
         first_operators=_first_operators(environment.get("FIRST_OPERATORS", "")),
     )
+    if settings.model and not (settings.openai_api_key or settings.openai_base_url):
+        raise ConfigurationError("MODEL needs OPENAI_API_KEY, or OPENAI_BASE_URL of an endpoint that takes none")
     if auth_mode == "jwt":
         for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI"):
             if not environment.get(name):
@@ -77,6 +91,13 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         if where.scheme != "https" and where.hostname not in ("127.0.0.1", "localhost"):
             raise ConfigurationError("JWT_JWKS_URI must be https: whoever serves the keys decides who is who")
     return settings
+
+
+def _integer(environment: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
+    told = environment.get(name, "") or str(default)
+    if not re.fullmatch(r"[0-9]{1,9}", told) or not low <= int(told) <= high:
+        raise ConfigurationError(f"{name} is {told!r}; it takes an integer from {low} to {high}")
+    return int(told)
 
 
 def _first_operators(value: str) -> tuple[str, ...]:
