@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from shared.audit.record import Entry
-from shared.audit.trail import CHECKPOINT_EVERY, HEAD_ID, append, checkpoint
+from shared.audit.seal import sealed
+from shared.audit.trail import CHECKPOINT_EVERY, HEAD_ID, append, checkpoint, head_of
 from shared.contracts.instants import text
 from shared.contracts.telemetry import trace
 from shared.delivery import outbox
@@ -33,17 +34,20 @@ async def commit(
 ) -> dict[str, str]:
     """Commit `documents` with one audit record per entry, and send on what they promise to send; the etags written.
 
-    known: what was read of the documents that `merges` look at. When only these or the head were lost, nothing that
-    was decided has changed: read them again, link to the new head, merge anew. Any other lost document raises
-    `ConflictError`: read again and decide again. relayed: False leaves the outbox to the timer.
+    known: what was read of the documents that `merges` look at; what is not in it is read here. When only these or the
+    head were lost, nothing that was decided has changed: read them again, link to the new head, merge anew. Any other
+    lost document raises `ConflictError`: read again and decide again. relayed: False leaves the outbox to the timer.
     """
     looked_at = {id_ for merge in merges for id_ in merge.ids} | {HEAD_ID}
+    if unread := looked_at - known.keys() - {HEAD_ID}:
+        known = {**known, **await delivery.store.read_many(partition, sorted(unread))}
     for turn in range(RELINKS):
         at = text(delivery.now())
         salts = [delivery.new_salt() for _ in entries]
-        chain = append(partition, head, entries, at=at, salts=salts)
+        stamped, told = sealed(documents, entries, sequence=head_of(head).sequence + 1)
+        chain = append(partition, head, told, at=at, salts=salts)
         merged = [document for merge in merges for document in merge.made(known)]
-        writes = [*documents, *merged, *chain]
+        writes = [*stamped, *merged, *chain]
         try:
             etags = await delivery.store.commit(partition, writes, deletes=deletes)
         except ConflictError as conflict:

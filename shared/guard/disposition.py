@@ -27,7 +27,8 @@ _IMPLIED: Final = {"member": frozenset({"member", "reviewer"})}
 
 class Judgement(NamedTuple):
     """outcome: Applied, Deferred (waits for `quorum` people with `role`) or Rejected. reason_codes: at least one, the
-    gravest first. Seconds count from the request. policy_version: "" when there was no policy."""
+    gravest first. Seconds count from the request. policy_version: "" when there was no policy. backend: "" for our own
+    store."""
 
     outcome: str
     reason_codes: tuple[str, ...]
@@ -40,6 +41,7 @@ class Judgement(NamedTuple):
     warn_seconds: int
     escalate_seconds: int
     policy_version: str
+    backend: str = ""
 
 
 def judge(
@@ -150,6 +152,7 @@ def _judged(rule: ActionRule, version: str, outcome: str, codes: tuple[str, ...]
         warn_seconds=rule.warn_seconds,
         escalate_seconds=rule.escalate_seconds,
         policy_version=version,
+        backend=rule.backend,
     )
 
 
