@@ -17,3 +17,12 @@ _DIGITS: Final = {
 }
 EXPONENTS: Final = {code: digits for digits, codes in _DIGITS.items() for code in codes.split()}
 """Currency code to decimal digits, for every currency that money is kept in (no metals, no test codes)."""
+
+
+def money_text(amount_minor: int, currency: str) -> str:
+    """123450, "EUR" -> "1,234.50 EUR". No float is involved."""
+    digits = EXPONENTS.get(currency, 2)
+    sign = "-" if amount_minor < 0 else ""
+    whole, fraction = divmod(abs(amount_minor), 10**digits)
+    decimals = f".{fraction:0{digits}d}" if digits else ""
+    return f"{sign}{whole:,}{decimals} {currency}"
