@@ -103,7 +103,7 @@ def problem(failed: Exception, *, correlation_id: str) -> func.HttpResponse:
     )
 
 
-def _trace(name: str, status: int, correlation_id: str) -> None:
+def traced(name: str, status: int, correlation_id: str) -> None:
     """Telemetry of a request, once anything was built to send it; it can fail nothing and wait for nothing."""
     from shared import bootstrap
     from shared.contracts.instants import text
@@ -133,7 +133,7 @@ def answering(handler: Handler) -> Handler:
                 log.exception("an HTTP function failed", extra={"fields": {"correlation_id": correlation_id}})
             reply = problem(failed, correlation_id=correlation_id)
         reply.headers["X-Correlation-Id"] = correlation_id
-        _trace(handler.__name__, reply.status_code, correlation_id)
+        traced(handler.__name__, reply.status_code, correlation_id)
         return reply
 
     return answered

@@ -56,6 +56,14 @@ WHO_MAY: dict[str, frozenset[str]] = {
     "openapi_v1": ANYONE,
 }
 
+WHO_MAY_STREAM: dict[str, frozenset[str]] = {
+    "post_chat": SUBMITS,
+    "post_agui": SUBMITS,
+    "follow_conversation": READS_MONEY,
+    "follow_assistant_conversation": READS_MONEY,
+}
+"""The same for the second app (`stream_app.py`)."""
+
 
 def expanded(roles: frozenset[str]) -> frozenset[str]:
     """The roles with those they contain."""

@@ -1,0 +1,132 @@
+"""`POST /api/v1/agui`: a conversation for any AG-UI 1.0 client. Source: docs.ag-ui.com (events, interrupts, resume).
+
+The client's thread is our conversation. Its last message is asked, or its `resume[]` answers the open cards. What is
+wrong with the request itself is a problem with a status; from the first event on the run always ends with
+RUN_FINISHED or RUN_ERROR.
+"""
+
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import azure.functions as func
+import orjson
+from azurefunctions.extensions.http.fastapi import Request, StreamingResponse
+
+from functions.bodies import REFERENCE, decoded, errors_of
+from functions.caller import Caller, caller_of, traceparent_of
+from functions.replies import PROBLEM_TYPES
+from functions.roles import WHO_MAY_STREAM
+from functions.stream_requests import HEARTBEAT, answering_stream, event_stream, frame, problem_of, request_of
+from functions.stream_run import ClientRun, Event
+from functions.stream_turn import Ended, Told, Turn, Words, Work
+from shared.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from ag_ui.core import RunAgentInput
+
+    from shared.contracts.conversation_requests import MessagePost
+
+blueprint = func.Blueprint()
+
+HISTORY_BODY = 2 * 1024 * 1024
+"""These clients send the whole conversation with every message."""
+
+
+@blueprint.route(route="v1/agui", methods=["POST"])
+@answering_stream
+async def post_agui(req: Request) -> StreamingResponse:
+    """A `RunAgentInput`, answered with the events of its run."""
+    from ag_ui.core import RunAgentInput
+
+    asked = await request_of(req, limit=HISTORY_BODY)
+    caller = await caller_of(asked, needs=WHO_MAY_STREAM["post_agui"])
+    wanted = decoded(asked, RunAgentInput, limit=HISTORY_BODY)
+    if not REFERENCE.fullmatch(wanted.thread_id):
+        raise _not_taken("/threadId", "1 to 64 of A-Z, a-z, 0-9 and ._:-")
+    run = ClientRun(
+        thread_id=wanted.thread_id,
+        run_id=wanted.run_id,
+        messages=[message.model_dump(mode="json", by_alias=True) for message in wanted.messages],
+    )
+    turn = Turn(_asking(wanted, caller, traceparent_of(asked)))
+    return event_stream(_frames(run, turn, req.state.correlation_id))
+
+
+def _asking(wanted: "RunAgentInput", caller: Caller, traceparent: str) -> Work:
+    """The turn that asks the client's last message."""
+    from shared import bootstrap
+    from shared.flows.live_turn import live_turn
+
+    post = question_in(wanted)
+    delivery = bootstrap.delivery()
+    return lambda said, happened: live_turn(
+        delivery,
+        caller=caller.principal,
+        tenant=caller.tenant,
+        conversation_id=wanted.thread_id,
+        message=post.message,
+        client_message_id=post.client_message_id,
+        traceparent=traceparent,
+        said=said,
+        happened=happened,
+    )
+
+
+def question_in(wanted: "RunAgentInput") -> "MessagePost":
+    """The last message, which is the person's; its id is by which a resend is known."""
+    from pydantic import ValidationError
+
+    from shared.contracts.conversation_requests import MAX_CLIENT_MESSAGE_ID, MessagePost
+
+    last = wanted.messages[-1] if wanted.messages else None
+    if last is None or last.role != "user":
+        raise _not_taken("/messages", "the last message is not the person's: there is nothing to answer")
+    id_ = last.id
+    if len(id_) > MAX_CLIENT_MESSAGE_ID or not id_.isascii() or not id_.isprintable() or id_ != id_.strip():
+        id_ = sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        return MessagePost(message=_text_of(last.content), client_message_id=id_)
+    except ValidationError as failed:
+        errors = errors_of(failed)
+    raise InvalidInputError("the last message is not one that is taken here", errors)
+
+
+def _text_of(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if any(part.type != "text" for part in content):
+        raise _not_taken("/messages", "only text is read here")
+    return "\n".join(part.text for part in content)
+
+
+def _not_taken(pointer: str, message: str) -> InvalidInputError:
+    return InvalidInputError("the run cannot be started", [{"pointer": pointer, "message": message}])
+
+
+async def _frames(run: ClientRun, turn: Turn, correlation_id: str) -> AsyncIterator[bytes]:
+    """The run, as it happens. Whatever goes wrong, it has an end."""
+    try:
+        yield _encoded(run.begin())
+        async for piece in turn.pieces():
+            if piece is None:
+                yield HEARTBEAT
+            elif isinstance(piece, Words):
+                yield _encoded(run.said(piece.text))
+            elif isinstance(piece, Told):
+                yield _encoded(run.happened(piece.event))
+            else:
+                yield _encoded(_end(run, piece, correlation_id))
+    except Exception as failed:  # noqa: BLE001 logged where it is made a problem
+        yield _encoded(_end(run, Ended({}, failed), correlation_id))
+
+
+def _end(run: ClientRun, ended: Ended, correlation_id: str) -> list[Event]:
+    if ended.failed is None:
+        return run.finish(ended.answer)
+    told = orjson.loads(problem_of(ended.failed, correlation_id).get_body())
+    return run.fail(code=told["type"].removeprefix(PROBLEM_TYPES), message=told["detail"])
+
+
+def _encoded(events: list[Event]) -> bytes:
+    return b"".join(frame(orjson.dumps(event)) for event in events)
