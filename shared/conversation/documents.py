@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from shared.contracts.identity import deterministic_id
 from shared.conversation import stream
+from shared.conversation.intent import Intent, Slots
 from shared.conversation.stream import Change, Event, conversation_doc_id
 from shared.errors import ConflictError
 from shared.ports.document_store import Body, Document
@@ -49,6 +50,7 @@ def conversation(partition: str, conversation_id: str, *, owner: str, at: str, w
         "queue": [],
         "pending": None,
         "asked": "",
+        "recent": {},
         "open_approvals": [],
     }
     id_ = conversation_doc_id(conversation_id)
@@ -202,9 +204,16 @@ def to_wake(before: Body, after: Body) -> Woken | None:
     return Woken(head["turn"], head["command"], head["nonce"])
 
 
-def asking(pending: Mapping[str, Any] | None, asked: str) -> Change:
-    """A change: what the conversation has understood so far of a wish, and the slot that it has asked for."""
-    return lambda body: {**body, "pending": dict(pending) if pending else None, "asked": asked}
+def heard(intent: Intent | None, asked: str, recent: Slots) -> Change:
+    """A change: the intent that is still talked about, the slot that was asked for, and what a wish may lean on."""
+    pending = {**intent._asdict(), "slots": dict(intent.slots), "missing": list(intent.missing)} if intent else None
+    return lambda body: {**body, "pending": pending, "asked": asked, "recent": dict(recent)}
+
+
+def pending_of(body: Body) -> Intent | None:
+    """The intent that the conversation is still about."""
+    told = body["pending"]
+    return Intent(told["name"], told["slots"], tuple(told["missing"])) if told else None
 
 
 def opened(approval_ids: Sequence[str]) -> Change:

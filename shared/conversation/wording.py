@@ -45,11 +45,12 @@ _WISHES: Final[Mapping[str, str]] = {
 
 
 def money(amount_minor: int, currency: str) -> str:
-    """`EUR 1,234.50`; below 0 with a minus sign before the figure."""
+    """`1,234.50 EUR`; below 0 with a minus sign before the figure."""
     digits = EXPONENTS.get(currency, 2)
     whole, part = divmod(abs(amount_minor), 10**digits)
     sign = "-" if amount_minor < 0 else ""
-    return f"{currency} {sign}{whole:,}" + (f".{part:0{digits}d}" if digits else "")
+    decimals = f".{part:0{digits}d}" if digits else ""
+    return f"{sign}{whole:,}{decimals} {currency}"
 
 
 def asking_for(intent: Intent) -> str:

@@ -163,7 +163,7 @@ async def _accepted(
         delivery,
         tenant,
         [command],
-        key=command_id,
+        key=_outbox_key(command_id),
         documents=[
             stored._replace(body=body),
             message,
@@ -251,7 +251,12 @@ def _entry(partition: str, post: Post, command: dict[str, Any], gone: Superseded
     return Entry("message_posted", {"kind": "person", "id": post.principal}, ids, payload)
 
 
+def _outbox_key(command_id: str) -> str:
+    """Not the command's own, which is for what its handling sends."""
+    return f"posted:{command_id}"
+
+
 def _outbox(partition: str, command_id: str, etags: dict[str, str]) -> Document:
     """What `intake.accept` has left unsent: enough of it to read or discard."""
-    id_ = outbox_id(command_id)
+    id_ = outbox_id(_outbox_key(command_id))
     return Document(partition, id_, "outbox", Body(), etag=etags[id_])

@@ -15,6 +15,8 @@ from shared.specialists.ledger_reader import LedgerReader
 log = logging.getLogger("countersign.advisors")
 
 ADVISOR_SECONDS = 10.0
+ARGUMENT_OF_SLOT = {"set_budget": {"amount_minor": "limit_minor"}}
+"""Where an argument of the action is called otherwise than the slot that a person fills."""
 
 
 class Counsel(NamedTuple):
@@ -56,4 +58,6 @@ async def _one(intent: Intent, advisors: Sequence[Advisor], ledger: LedgerReader
 
 def _as_said(intent: Intent) -> Advice:
     """A wish whose slots are the action's arguments: nothing has to be looked up for it."""
-    return Advice("", {}, wish=Wish(intent.acts, dict(intent.slots), ""))
+    renamed = ARGUMENT_OF_SLOT.get(intent.name, {})
+    arguments = {renamed.get(slot, slot): value for slot, value in intent.slots.items()}
+    return Advice("", {}, wish=Wish(intent.acts, arguments, ""))

@@ -17,7 +17,8 @@ MAX_PAGES = 10
 
 class Row(NamedTuple):
     """A transaction. amount_minor: below 0 is money out. category: as decided, "" while nobody has; suggested: what
-    the specialists thought. merchant: the descriptor without what differs from charge to charge."""
+    the specialists thought. merchant: the descriptor without what differs from charge to charge. decision_version: an
+    action names it, so that it changes what was looked at and nothing newer."""
 
     transaction_id: str
     booked_on: str
@@ -30,6 +31,7 @@ class Row(NamedTuple):
     suggested: str
     review_state: str
     decided_by: str
+    decision_version: int = 0
 
 
 class Found(NamedTuple):
@@ -54,13 +56,14 @@ def every(row: Row) -> bool:
 @dataclass(slots=True)
 class LedgerReader:
     """One per question. today: in the tenant's time zone. currency: the tenant's base currency, "" unknown.
-    chart: the tenant's categories. pages_left: what the question may still cost."""
+    chart: the tenant's categories. accounts: the tenant's own, as far as the profile knows them. pages_left: what the question may still cost."""
 
     store: DocumentStore
     partition: str
     today: date
     currency: str
     chart: frozenset[str]
+    accounts: tuple[str, ...] = ()
     pages_left: int = MAX_PAGES
 
     async def transactions(
@@ -129,4 +132,5 @@ def row_of(document: Document) -> Row:
         body["suggested_category"],
         body["review_state"],
         body["decided_by"],
+        body["decision_version"],
     )
