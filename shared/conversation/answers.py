@@ -72,7 +72,7 @@ def _yes_or_no(words: str, heard: Context) -> Reading:
     if yes and no:
         return unsure("it says both yes and no")
     if yes and heard.asked == WISH and heard.pending is not None:
-        return sure(intent_of(heard.pending.name, heard.pending.slots))
+        return sure(intent_of(heard.pending.name, heard.pending.slots, heard.pending.missing))
     if yes:
         return sure(Intent("affirm", {}))
     for name, found in (("goodbye", _GOODBYE), ("help", _HELP)):
@@ -85,10 +85,10 @@ def _filled(pending: Intent, marked: Marked, clauses: Sequence[Clause], heard: C
     """The pending intent with what this message adds or corrects; None when it says nothing about it."""
     telling = [clause for clause in clauses if "not" not in clause.moods or visibility(clause.text)]
     text = " , ".join(clause.text for clause in telling)
-    found = heard_in(pending.name, Said(text, marked, heard.categories, heard.asked, filling=True))
+    found = heard_in(pending.name, Said(text, marked, heard.categories, heard.asked, pending.missing, filling=True))
     if not found.slots and not found.problem:
         return None
-    filled = intent_of(pending.name, {**pending.slots, **found.slots})
+    filled = intent_of(pending.name, {**pending.slots, **found.slots}, (*pending.missing, *found.unclear))
     if found.problem:
         return unsure(found.problem, filled)
     hindrance = _hindrance(pending.name, telling)

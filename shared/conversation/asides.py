@@ -33,7 +33,8 @@ OPENERS: Final[Mapping[str, Phrases]] = {
         "i|we would|will|should? also|just|now|really|actually|rather? like|love|prefer also|just|really|actually|now|you|for? to?",
         "i|we also|just|really? have|got|had also? got|to to?",
         "i|we am|are also|just|really? going|looking|trying|hoping|planning|ready|about|wishing to?",
-        "i|we was|were hoping|looking|wondering|planning to?", "i|we must|will|shall also|now|just?",
+        "i|we was|were hoping|looking|wondering|planning to?", "i have another",
+        "i|we must|will|shall also|now|just?",
         "would|will like|love also|just? to?", "need|want|like|wish|have also|just? to?",
         "let us", "let me", "go ahead and?", "can|could|would|will you please|kindly|also|now|just|quickly|maybe?",
         "would|do you mind", "be able to?", "will you be able to?",
@@ -112,7 +113,7 @@ POLITE: Final[Phrases] = (
 
 LOOKING: Final[Phrases] = ("show|list|find|check|tell|see|give|what|how|why|explain|get|view|display|look|search|any",)
 """How a request for information begins."""
-PAYING: Final[Phrases] = ("from|of|via|using|use|with|through my|the? in-app|app? balance", "in-app|app balance")
+PAYING: Final[Phrases] = ("from|of|via|using|use|with|through my|the in-app|app? balance", "in-app|app balance")
 """An account to pay from, not a question about it."""
 
 AFFIRM: Final[Phrases] = (

@@ -36,9 +36,12 @@ class Context(NamedTuple):
         return self.pending is not None and "amount_minor" in INTENTS[self.pending.name].needs
 
 
-def intent_of(name: str, slots: Slots) -> Intent:
-    """The intent with these slots, and what it still needs. Re-categorising needs to know what, one way or another."""
-    missing = tuple(slot for slot in INTENTS[name].needs if slot not in slots)
-    if name == "recategorise" and not slots.keys() & {"merchant", "transaction_id"}:
+def intent_of(name: str, slots: Slots, unclear: tuple[str, ...] = ()) -> Intent:
+    """The intent with these slots, and what it still needs. Re-categorising needs to know what, one way or another.
+
+    unclear: further slots that were named in a way that left them open: they are asked for too, until named.
+    """
+    missing = tuple(dict.fromkeys(slot for slot in (*INTENTS[name].needs, *unclear) if slot not in slots))
+    if name == "recategorise" and "merchant" not in missing and not slots.keys() & {"merchant", "transaction_id"}:
         missing += ("merchant",)
     return Intent(name, slots, missing)

@@ -18,7 +18,7 @@ from shared.conversation.context import WISH, Context, intent_of
 from shared.conversation.intent import INTENTS, Intent, Reading
 from shared.conversation.marks import Marked, mark
 from shared.conversation.patterns import any_of, plain
-from shared.conversation.slots import Said, heard_in, visibility
+from shared.conversation.slots import Heard, Said, heard_in, visibility
 
 __all__ = ["WISH", "Context", "read"]
 
@@ -37,13 +37,6 @@ class Group(NamedTuple):
     text: str
 
 
-class Built(NamedTuple):
-    """An intent with its slots. problem: what must be asked back before it may be acted on, "" for nothing."""
-
-    intent: Intent
-    problem: str = ""
-
-
 def read(text: str, *, heard: Context) -> Reading:
     """How a message is understood. `text` is data: at most it becomes intents that the guard and people decide on."""
     worded = answers.free_text(text, heard)
@@ -58,7 +51,7 @@ def read(text: str, *, heard: Context) -> Reading:
     if not groups:
         return answers.reading(marked, clauses, heard)
     doubted = _doubted(groups, marked, heard)
-    return doubted or _joined([_built(group, marked, heard) for group in groups], groups, clauses, heard)
+    return doubted or _joined(_merged(groups, marked, heard), clauses, heard)
 
 
 def _groups(clauses: Sequence[Clause], heard: Context) -> list[Group]:
@@ -99,20 +92,17 @@ def _doubted(groups: Sequence[Group], marked: Marked, heard: Context) -> Reading
         return answers.sure(Intent("deny", {}))
     if len(wishes) > 1 or doubts[0].mood == "not":
         return answers.unsure("it wants one thing and not another")
-    return answers.unsure(DOUBTS[doubts[0].mood], _built(doubts[0], marked, heard).intent)
+    return answers.unsure(DOUBTS[doubts[0].mood], _intent(doubts[0], _found(doubts[0], marked, heard), heard))
 
 
-def _built(group: Group, marked: Marked, heard: Context) -> Built:
+def _intent(group: Group, found: Heard, heard: Context) -> Intent:
     """The group's intent; together with the pending one, when it goes on with that."""
-    pending = heard.pending if heard.pending and heard.pending.name == group.name else None
-    said = Said(group.text, marked, heard.categories, heard.asked if pending else "", filling=pending is not None)
-    found = heard_in(group.name, said)
-    slots = dict(found.slots)
-    if pending and _goes_on(pending, group, intent_of(group.name, slots)):
-        slots = {**pending.slots, **slots}
-    if group.name == "transfer" and "account_type" not in slots and "account_type" in heard.recent:
-        slots["account_type"] = heard.recent["account_type"]
-    return Built(intent_of(group.name, slots), found.problem)
+    pending, alone = heard.pending, intent_of(group.name, found.slots, found.unclear)
+    if pending and pending.name == group.name and _goes_on(pending, group, alone):
+        alone = intent_of(group.name, {**pending.slots, **found.slots}, (*pending.missing, *found.unclear))
+    if group.name == "transfer" and "account_type" in heard.recent and "account_type" not in found.unclear:
+        alone = intent_of(group.name, {"account_type": heard.recent["account_type"], **alone.slots}, alone.missing)
+    return alone
 
 
 def _goes_on(pending: Intent, group: Group, alone: Intent) -> bool:
@@ -123,35 +113,55 @@ def _goes_on(pending: Intent, group: Group, alone: Intent) -> bool:
     return bool(alone.missing) and not _ANOTHER.search(words)
 
 
-def _joined(built: Sequence[Built], groups: Sequence[Group], clauses: Sequence[Clause], heard: Context) -> Reading:
-    joined: list[Intent] = []
-    for one in built:
-        if one.problem and INTENTS[one.intent.name].acts:
-            return answers.unsure(one.problem, one.intent if len(built) == 1 else None)
-        if joined and _same_wish(joined[-1], one.intent):
-            joined[-1] = intent_of(one.intent.name, {**joined[-1].slots, **one.intent.slots})
-        elif one.intent not in joined:
-            joined.append(one.intent)
-    problem = next((one.problem for one in built if one.problem), "")
+def _found(group: Group, marked: Marked, heard: Context) -> Heard:
+    pending = heard.pending if heard.pending and heard.pending.name == group.name else None
+    if pending is None:
+        return heard_in(group.name, Said(group.text, marked, heard.categories, ""))
+    said = Said(group.text, marked, heard.categories, heard.asked, pending.missing, filling=True)
+    return heard_in(group.name, said)
+
+
+def _merged(groups: Sequence[Group], marked: Marked, heard: Context) -> list[tuple[Group, Heard]]:
+    """Each group with its slots. Two that speak of one wish become one: of one kind, and they agree, or the later
+    corrects the earlier.
+    """
+    merged: list[tuple[Group, Heard]] = []
+    for group in groups:
+        found = _found(group, marked, heard)
+        if not merged or merged[-1][0].name != group.name:
+            merged.append((group, found))
+            continue
+        first = merged[-1][1]
+        agree = all(first.slots.get(slot, value) == value for slot, value in found.slots.items())
+        complete = not intent_of(group.name, found.slots).missing
+        if agree or (not complete and _CORRECTION.search(plain(group.text))):
+            both = Heard({**first.slots, **found.slots}, first.problem or found.problem, first.unclear + found.unclear)
+            merged[-1] = (merged[-1][0], both)
+        else:
+            problem = "" if complete or not INTENTS[group.name].acts else "it says two things about one wish"
+            merged.append((group, found._replace(problem=found.problem or problem)))
+    return merged
+
+
+def _joined(merged: Sequence[tuple[Group, Heard]], clauses: Sequence[Clause], heard: Context) -> Reading:
+    """All intents, or what to ask back: for a problem with any of them, or for too many."""
+    intents = [_intent(group, found, heard) for group, found in merged]
+    problem = next((found.problem for _, found in merged if found.problem), "")
     if problem:
-        return answers.unsure(problem)
-    if len(joined) > MOST_INTENTS:
+        return answers.unsure(problem, intents[0] if len(intents) == 1 and intents[0].acts else None)
+    if len(intents) > MOST_INTENTS:
         return answers.unsure("it asks for more than three things at once")
-    if heard.pending is not None and not heard.pending.missing and joined == [heard.pending]:
+    if heard.pending is not None and not heard.pending.missing and intents == [heard.pending]:
         return answers.sure(Intent("affirm", {}))  # said again what the card says already
-    return answers.sure(*_answer_ahead(clauses, groups, heard), *joined)
+    return answers.sure(*_answer_ahead(clauses, merged, heard), *intents)
 
 
-def _same_wish(first: Intent, second: Intent) -> bool:
-    """Whether two clauses speak of one wish: of one kind, and nothing is said in two ways."""
-    agree = all(first.slots.get(slot, value) == value for slot, value in second.slots.items())
-    return first.name == second.name and agree
-
-
-def _answer_ahead(clauses: Sequence[Clause], groups: Sequence[Group], heard: Context) -> tuple[Intent, ...]:
+def _answer_ahead(
+    clauses: Sequence[Clause], merged: Sequence[tuple[Group, Heard]], heard: Context
+) -> tuple[Intent, ...]:
     """A "yes" or "no" to our last reply before a question: "Yes. What is my balance?"."""
     talking = heard.pending is not None or heard.asked
-    if not talking or clauses[0].name or any(group.mood != "question" for group in groups):
+    if not talking or clauses[0].name or any(group.mood != "question" for group, _ in merged):
         return ()
     words = plain(clauses[0].text)
     if _DENY.match(words):

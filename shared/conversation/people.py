@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from shared.conversation.patterns import words
+from shared.conversation.asides import AFFIRM, DENY, SMALL_TALK
+from shared.conversation.patterns import any_of, words
 
 _TOKEN: Final = re.compile(r"[\w'&@.\-]*[\w']|[\ue000-\ue2ff]|,")
 _NO_NAME: Final = words(
@@ -43,6 +44,7 @@ _COPULAS: Final = words("is be named called contact recipient it's name's")
 _RECEIVES: Final = words("needs gets should needed wants receives to will is")
 _VERBS: Final = words("pay send give owe lend repay wire tip transfer sending paying giving owes deposit forward")
 _ASKS: Final = words("ask charge bill invoice request")
+_YES_OR_NO: Final = any_of((*AFFIRM, *DENY, *SMALL_TALK))
 _WITHOUT: Final = words("not except never n't")
 
 
@@ -161,6 +163,8 @@ def _told(tokens: Sequence[str]) -> list[str]:
 
 def _bare(tokens: Sequence[str]) -> list[str]:
     """A name that is the whole answer, give or take a courtesy."""
+    if _YES_OR_NO.match(" ".join(tokens).lower()):
+        return []
     said = [token for token in tokens if token.lower() not in _COURTESIES]
     if not said or len(said) > 3 or not all(token.replace("'", "").isalpha() for token in said):
         return []

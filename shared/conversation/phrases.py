@@ -34,7 +34,7 @@ WISHES: Final[Mapping[str, Phrases]] = {
     "send_message": (
         "send|forward|drop .. message|email|mail|note|letter|reply|text|sms|greeting|greetings",
         "text|email|message|mail",
-        "tell him|her|them|my", "inform",
+        "tell|inform him|her|them that|about|to",
     ),
     "export_statement": (
         "export", "download",
@@ -47,12 +47,6 @@ WISHES: Final[Mapping[str, Phrases]] = {
         "budget .. <amount>", "limit|cap|restrict .. <amount>", "keep .. under|below|to|within|at <amount>",
         "set|put .. spending .. to|at <amount>", "spend no|not more than <amount>",
     ),
-    "recategorise": (
-        "recategorise|recategorize|reclassify|recode|relabel|retag",
-        "change|fix|correct|update|switch .. category|categories|classification|label",
-        "categorise|categorize|classify|label|tag|mark|file|treat|count|book|log .. as|under|in|into|to",
-        "put|move|place|sort|shift .. under|in|into|to",
-    ),
     "request_payment": (
         "request|demand .. payment|payments|money|funds|cash|transaction|transfer|amount|total|refund",
         "request|demand|collect|claim .. <amount>",
@@ -62,8 +56,15 @@ WISHES: Final[Mapping[str, Phrases]] = {
         "ask .. for .. <amount>|money|payment|funds|cash", "invoice|bill|charge .. <amount>",
         "get .. <amount> from|back",
     ),
+    "recategorise": (
+        "recategorise|recategorize|reclassify|recode|relabel|retag",
+        "change|fix|correct|update|switch .. category|categories|classification|label",
+        "categorise|categorize|classify|label|tag|mark|file|treat|count|book|log .. as|under|in|into|to",
+        "put|move|place|sort|shift .. under|in|into|to",
+    ),
     "transaction": (  # names no direction: a payment, unless a request for one is being talked about
-        "make|do|set|process|complete up? .. transaction", "make the|this|that|it .. transfer|payment|private|public",
+        "make|do|set|process|complete up? .. transaction",
+        "transaction i|we need|want|have to", "make the|this|that|it .. transfer|payment|private|public",
     ),
     "transfer": (
         "transfer|transferring|wire|wiring|remit", "send|pay|give|move|lend|deposit|sending|paying .. <amount>",
@@ -79,6 +80,7 @@ WISHED_FOR: Final[Mapping[str, Phrases]] = {
     "export_statement": ("a|my|the? .. statement|statements|csv|pdf|export",),
     "change_notifications": ("no? more? email|emails|sms|texts|push? notifications|alerts|reminders|emails",),
     "request_payment": ("a|the|another? private? payment|money request", "<amount> .. requested"),
+    "transaction": ("a|another|the? private? transaction",),
     "transfer": ("a|another|the? bank|money|fund|wire? transfer|payment", "<amount> .. transferred|sent|paid|wired"),
     "draft_message": ("a? draft",),
 }  # fmt: skip

@@ -55,13 +55,17 @@ _WORDED: Final = re.compile(
 
 
 class Said(NamedTuple):
-    """The words of one intent. text: as written, marked. filling: it answers or corrects what we talk about already."""
+    """The words of one intent. text: as written, marked. asked: the slot that our last reply asked for.
+
+    filling: they may answer or correct an intent that is talked about already; missing: what that one lacks.
+    """
 
     text: str
     marked: Marked
     chart: tuple[str, ...]
     asked: str
-    filling: bool
+    missing: tuple[str, ...] = ()
+    filling: bool = False
 
     @property
     def words(self) -> str:
@@ -69,10 +73,13 @@ class Said(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """The slots that were named, and what must be asked back before anything is done with them."""
+    """The slots that were named. problem: what must be asked back before anything is done with them; unclear: about
+    which slots, where they are not simply left out.
+    """
 
     slots: Slots
     problem: str = ""
+    unclear: tuple[str, ...] = ()
 
 
 def heard_in(name: str, said: Said) -> Heard:
@@ -115,7 +122,7 @@ def _days(said: Said, *, ahead: bool = True) -> Heard:
 
 
 def _transfer(said: Said) -> Heard:
-    named = payee_in(said.text, asked=said.filling)
+    named = payee_in(said.text, asked="recipient" in said.missing)
     sides = sides_in(said.words, asked=said.asked)
     slots: dict[str, str | int | bool] = {}
     problem = named.problem or sides.problem
@@ -123,20 +130,23 @@ def _transfer(said: Said) -> Heard:
         slots["recipient"] = named.name
     elif sides.own and sides.target:
         slots["recipient"] = OWN_ACCOUNT
-    if sides.own and named.name:
-        problem = problem or "whether it goes to a person or to an account of one's own"
     if sides.source:
         slots["account_type"] = sides.source
     if sides.target:
         slots["recipient_account_type"] = sides.target
-    return _paid(said, slots, problem)
+    if sides.own and named.name:
+        own = slots.pop("recipient_account_type", None)
+        problem = problem or ("it names a person and an account of one's own to send to" if own else "")
+        slots.pop("account_type", None)
+    unclear = ("account_type",) if sides.problem or (sides.own and named.name) else ()
+    return _paid(said, slots, problem)._replace(unclear=unclear)
 
 
 def _request(said: Said) -> Heard:
-    named = payer_in(said.text, asked=said.filling)
-    slots: dict[str, str | int | bool] = {"recipient": named.name} if named.name else {}
+    named = payer_in(said.text, asked="recipient" in said.missing)
     sides = sides_in(said.words)
-    paying = "a request takes money from no account of one's own" if sides.source else ""
+    paying = "a request takes no money from an account of one's own" if sides.source else ""
+    slots: dict[str, str | int | bool] = {"recipient": named.name} if named.name and not paying else {}
     return _paid(said, slots, named.problem or paying)
 
 
@@ -156,7 +166,9 @@ def _budget(said: Said) -> Heard:
     category = category_in(said.words, said.chart, leaf=True)
     money = _money(said, bounds=("at_most",))
     relative = "by how much it changes is said, not to what" if _RELATIVE.search(said.words) else ""
-    slots = {"category": category.name, **money.slots} if category.name else money.slots
+    slots = {} if relative else dict(money.slots)
+    if category.name:
+        slots["category"] = category.name
     return Heard(slots, category.problem or relative or money.problem)
 
 
@@ -223,7 +235,7 @@ def _budget_status(said: Said) -> Heard:
 def _balance(said: Said) -> Heard:
     sides = sides_in(said.words, asked=said.asked)
     kind = sides.source or sides.target
-    return Heard({"account_type": kind} if kind else {}, sides.problem)
+    return Heard({"account_type": kind} if kind and not sides.problem else {})
 
 
 def _notifications(said: Said) -> Heard:

@@ -1,0 +1,185 @@
+"""Replays recorded dialogues about payments through the grammar, and compares what it holds with what was called.
+
+The dialogues are the banking and payment part of the Schema-Guided Dialogue data set (Rastogi et al. 2020,
+"Towards Scalable Multi-Domain Conversational Agents", CC BY-SA 4.0). They are not part of this project: the file is
+named on the command line. Every user utterance is read in order, with the pending intent and the asked slot that our
+own product would have at that point: the recorded system's requests set what was asked, its offers ("would you like to
+make a transfer?") ask for a wish; whatever else it says is not heard. At each call that moves money the action and all
+its arguments are compared. What the data set leaves to its defaults (checking account, public) is filled in likewise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from shared.conversation.grammar import WISH, Context, read
+from shared.conversation.intent import INTENTS, Intent, Slots
+
+HALVES: Final = ("seen", "held out")
+SOURCE: Final = (
+    "Rastogi, A., Zang, X., Sunkara, S., Gupta, R., Khaitan, P. (2020): Towards Scalable Multi-Domain Conversational "
+    "Agents: The Schema-Guided Dialogue Dataset (CC BY-SA 4.0), banking and payment services; not part of this project."
+)
+TODAY: Final = date(2025, 5, 14)
+_ACTIONS: Final = {"TransferMoney": "transfer", "MakePayment": "transfer", "RequestPayment": "request_payment"}
+_SLOTS: Final = {
+    "amount": "amount_minor", "transfer_amount": "amount_minor", "recipient_account_name": "recipient",
+    "recipient_name": "recipient", "receiver": "recipient", "account_type": "account_type",
+    "payment_method": "account_type", "recipient_account_type": "recipient_account_type",
+    "private_visibility": "private",
+}  # fmt: skip
+_CARDS: Final = {"checking": "debit card", "savings": "debit card", "bank account": "debit card"}
+
+
+@dataclass
+class Talk:
+    """What the product would remember between two messages."""
+
+    pending: Intent | None = None
+    asked: str = ""
+    only_candidate: bool = False
+    recent: dict[str, str | int | bool] = field(default_factory=dict)
+
+    def hear(self, utterance: str) -> tuple[Intent, ...]:
+        """The intents that the grammar finds, remembered as the product would."""
+        reading = read(utterance, heard=Context(TODAY, "USD", (), self.pending, self.asked, self.recent))
+        if reading.candidate is not None:
+            self.pending, self.only_candidate = reading.candidate, True
+        for intent in reading.intents:
+            if intent.name == "deny":
+                self.pending = None
+            elif intent.acts:
+                self.pending, self.only_candidate = intent, False
+            elif intent.name == "balance":
+                self.pending = intent if self.pending is None or not self.pending.acts else self.pending
+            if isinstance(account := intent.slots.get("account_type"), str):
+                self.recent["account_type"] = account
+        return reading.intents
+
+    def reply(self, acts: list[list[Any]]) -> None:
+        """What the recorded system's turn asks, in our words."""
+        requested = [slot for act, slot, _ in acts if act == "REQUEST"]
+        self.asked = _SLOTS.get(requested[0], "") if requested else ""
+        offered = {tuple(values) for act, _, values in acts if act == "OFFER_INTENT"}
+        if offered & {("TransferMoney",)}:
+            self.pending, self.asked, self.only_candidate = (
+                Intent("transfer", {}, INTENTS["transfer"].needs),
+                WISH,
+                True,
+            )
+        elif self.pending and self.pending.name == "balance" and not self.asked:
+            self.pending = None
+
+
+@dataclass
+class Replay:
+    """Outcomes per half, and what went wrong."""
+
+    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    questions: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    notes: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def share(self, half: str, outcome: str) -> float:
+        return self.calls[half, outcome] / max(1, self.total(half))
+
+    def total(self, half: str) -> int:
+        return sum(count for (where, _), count in self.calls.items() if where == half)
+
+
+def half_of(identity: str) -> str:
+    """Which half a dialogue is in, by a hash of its id."""
+    return HALVES[hashlib.sha256(identity.encode()).digest()[0] % 2]
+
+
+def replay(path: Path) -> Replay:
+    """All dialogues of the file."""
+    outcome = Replay()
+    for line in path.read_text().splitlines():
+        dialogue = json.loads(line)
+        half = half_of(dialogue["id"])
+        for kind, what, detail in _outcomes(dialogue):
+            if kind == "call":
+                outcome.calls[half, what] += 1
+            else:
+                outcome.questions[half, what == "right"] += 1
+            if what not in {"exact", "right"}:
+                outcome.notes.append((half, what, f"{dialogue['id']}: {detail}"))
+    return outcome
+
+
+def _outcomes(dialogue: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(kind, outcome, detail) for each call and each new question about a balance."""
+    talk = Talk()
+    said: list[str] = []
+    for turn in dialogue["turns"]:
+        if turn["speaker"] == "USER":
+            intents = talk.hear(turn["utterance"])
+            said.append(turn["utterance"])
+            if ["INFORM_INTENT", "intent", ["CheckBalance"]] in turn["acts"]:
+                right = any(intent.name == "balance" for intent in intents)
+                yield "question", "right" if right else "missed", turn["utterance"]
+            continue
+        call = turn.get("service_call") or {}
+        if call.get("method") in _ACTIONS:
+            what, why = _compared(talk, call["method"], call["parameters"])
+            yield "call", what, f"{why} | {' / '.join(said)}"
+            talk.pending, talk.asked = None, ""
+            said.clear()
+        talk.reply(turn["acts"])
+
+
+def _compared(talk: Talk, method: str, parameters: Mapping[str, str]) -> tuple[str, str]:
+    """exact, asks back or wrong, and the difference."""
+    held = talk.pending
+    if held is None or held.missing or talk.only_candidate:
+        return "asks back", "nothing held" if held is None else f"missing {held.missing}"
+    expected, got = _expected(parameters), _got(method, held.slots)
+    if method == "TransferMoney" and "recipient_account_type" not in expected:  # the caller does not mind
+        expected["recipient_account_type"] = "checking"
+    if held.name != _ACTIONS[method]:
+        return "wrong", f"{held.name} for {method}"
+    different = {slot: (expected.get(slot), got.get(slot)) for slot in expected if expected[slot] != got.get(slot)}
+    return ("wrong", str(different)) if different else ("exact", "")
+
+
+def _expected(parameters: Mapping[str, str]) -> dict[str, str | int | bool]:
+    slots: dict[str, str | int | bool] = {"currency": "USD"}
+    for name, value in parameters.items():
+        slot = _SLOTS[name]
+        if slot == "amount_minor":
+            slots[slot] = round(float(value) * 100)
+        else:
+            slots[slot] = value == "True" if slot == "private" else value.strip().casefold()
+    return slots
+
+
+def _got(method: str, held: Slots) -> Slots:
+    """What the grammar holds, in the terms of the service that was called."""
+    slots = {slot: value.strip().casefold() if isinstance(value, str) else value for slot, value in held.items()}
+    slots["currency"] = held["currency"]
+    if method == "TransferMoney":
+        slots.setdefault("recipient_account_type", "checking")
+    else:
+        slots.setdefault("private", False)
+    if method == "MakePayment" and isinstance(kind := slots.get("account_type"), str):
+        slots["account_type"] = _CARDS.get(kind, kind)
+    return slots
+
+
+def lines(outcome: Replay) -> list[str]:
+    """The figures as Markdown."""
+    table = ["| half | calls | exact | asks back | wrong | balance questions understood |", "|---|---|---|---|---|---|"]
+    for half in HALVES:
+        right, missed = outcome.questions[half, True], outcome.questions[half, False]
+        shares = [
+            f"{outcome.calls[half, what]} ({outcome.share(half, what):.1%})" for what in ("exact", "asks back", "wrong")
+        ]
+        table.append(f"| {half} | {outcome.total(half)} | {' | '.join(shares)} | {right} of {right + missed} |")
+    return table
