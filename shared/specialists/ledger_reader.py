@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
+from shared.contracts.identity import run_id_of
+from shared.ledger import transactions as ledger
 from shared.ledger.descriptor import normalised
-from shared.ledger.transactions import transaction_doc_id
 from shared.ports.document_store import MAX_PAGE, Body, Document, DocumentStore
 
 MAX_PAGES = 10
@@ -18,7 +19,7 @@ MAX_PAGES = 10
 class Row(NamedTuple):
     """A transaction. amount_minor: below 0 is money out. category: as decided, "" while nobody has; suggested: what
     the specialists thought. merchant: the descriptor without what differs from charge to charge. decision_version: an
-    action names it, so that it changes what was looked at and nothing newer."""
+    action names it, so that it changes what was looked at and nothing newer. reasons: the decision's codes."""
 
     transaction_id: str
     booked_on: str
@@ -32,6 +33,12 @@ class Row(NamedTuple):
     review_state: str
     decided_by: str
     decision_version: int = 0
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has decided yet what it was for."""
+        return self.review_state in ("NeedsReview", "Unclassified")
 
 
 class Found(NamedTuple):
@@ -42,7 +49,7 @@ class Found(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """A transaction's whole document body, and the audit records of the run that decided it, oldest first."""
+    """A transaction's whole document body, and the audit records of the runs that decided it, oldest first."""
 
     transaction: Body
     records: tuple[Body, ...]
@@ -56,7 +63,8 @@ def every(row: Row) -> bool:
 @dataclass(slots=True)
 class LedgerReader:
     """One per question. today: in the tenant's time zone. currency: the tenant's base currency, "" unknown.
-    chart: the tenant's categories. accounts: the tenant's own, as far as the profile knows them. pages_left: what the question may still cost."""
+    chart: the tenant's categories. accounts: the tenant's own, as far as the profile knows them. pages_left: what the
+    question may still cost."""
 
     store: DocumentStore
     partition: str
@@ -74,14 +82,16 @@ class LedgerReader:
         wanted: Callable[[Row], bool] = every,
         most: int = MAX_PAGES * MAX_PAGE,
     ) -> Found:
-        """Those booked from `since` to before `until` (ISO days, "" for open), newest first, that are `wanted`."""
+        """Those booked from `since` to before `until` (ISO days, "" for open), newest first, that are `wanted`; the
+        newest `most` of them."""
         rows: list[Row] = []
         cursor = ""
+        limit = min(MAX_PAGE, most) if wanted is every else MAX_PAGE
         while len(rows) < most:
             if not self._may_read():
                 return Found(tuple(rows), complete=False)
             page = await self.store.query(
-                self.partition, "transaction", low=since, high=until, descending=True, limit=MAX_PAGE, cursor=cursor
+                self.partition, "transaction", low=since, high=until, descending=True, limit=limit, cursor=cursor
             )
             rows += [row for row in map(row_of, page.documents) if wanted(row)]
             cursor = page.cursor
@@ -89,21 +99,49 @@ class LedgerReader:
                 break
         return Found(tuple(rows[:most]), complete=True)
 
+    async def of_amount(self, amount_minor: int, currency: str, *, since: str = "", until: str = "") -> Found:
+        """Those of exactly this size, in or out, newest first: one page, whatever the size of the ledger."""
+        if not self._may_read():
+            return Found((), complete=False)
+        key = ("amount", ledger.amount_key(currency, amount_minor))
+        page = await self.store.query(
+            self.partition, "transaction", key=key, low=since, high=until, descending=True, limit=MAX_PAGE
+        )
+        return Found(tuple(row_of(document) for document in page.documents), complete=not page.cursor)
+
     async def transaction(self, transaction_id: str) -> Row | None:
         """One transaction; None when there is none (any more) of this id."""
-        stored = await self.store.read(self.partition, transaction_doc_id(transaction_id))
-        return row_of(stored) if stored and "amount_minor" in stored.body["facts"] else None
+        stored = await self._stored(transaction_id)
+        return row_of(stored) if stored else None
 
     async def explained(self, transaction_id: str) -> Explained | None:
-        """How a transaction was decided."""
-        stored = await self.store.read(self.partition, transaction_doc_id(transaction_id))
-        if stored is None or "amount_minor" not in stored.body["facts"] or not self._may_read():
+        """How a transaction was decided, by the specialists and the guard, and by people after them. One query for the
+        run that decided last, and where that was a person's two more for those that classified before."""
+        stored = await self._stored(transaction_id)
+        if stored is None:
             return None
-        run_id = stored.body["run_id"]
-        if not run_id:
-            return Explained(stored.body, ())
-        page = await self.store.query(self.partition, "audit", key=("run", run_id), limit=20)
-        return Explained(stored.body, tuple(document.body for document in page.documents))
+        records: dict[int, Body] = {}
+        for run_id in self._runs_of(stored.body):
+            if not self._may_read():
+                break
+            page = await self.store.query(self.partition, "audit", key=("run", run_id), limit=20)
+            records |= {document.body["sequence"]: document.body for document in page.documents}
+        return Explained(stored.body, tuple(records[sequence] for sequence in sorted(records)))
+
+    def _runs_of(self, body: Body) -> list[str]:
+        """The run of the last decision first. One transaction is classified by one command, of two possible ids."""
+        facts = body["facts"]
+        classifying = (
+            ledger.classify_command_id(self.partition, facts["transaction_id"]),
+            ledger.row_command_id(self.partition, facts),
+        )
+        told = [body["run_id"], *(run_id_of(self.partition, one) for one in classifying)]
+        runs = [run_id for run_id in dict.fromkeys(told) if run_id]
+        return runs if body["decided_by"] == "person" or body["reviewed_by"] else runs[:1]
+
+    async def _stored(self, transaction_id: str) -> Document | None:
+        stored = await self.store.read(self.partition, ledger.transaction_doc_id(transaction_id))
+        return stored if stored and stored.body["review_state"] != ledger.ERASED else None
 
     async def budgets(self) -> tuple[Body, ...]:
         """The tenant's monthly budgets, at most a page of them."""
@@ -133,4 +171,5 @@ def row_of(document: Document) -> Row:
         body["review_state"],
         body["decided_by"],
         body["decision_version"],
+        tuple(body["reason_codes"]),
     )
