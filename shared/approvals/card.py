@@ -227,7 +227,7 @@ def valid_for(card: Body, action: Body, *, tenant: str, now: datetime) -> str:
         return "approval_consumed"
     if card["action_id"] != action["action_id"] or card["tenant"] != tenant:
         return "approval_mismatch"
-    changed = _changed(card, action, tenant)
+    changed = what_changed(card, action, tenant=tenant)
     if changed:
         return changed
     if has_expired(card, at=text(now)):
@@ -237,8 +237,8 @@ def valid_for(card: Body, action: Body, *, tenant: str, now: datetime) -> str:
     return "quorum_missing" if still_needed(terms_of(card), signers_of(card)) else ""
 
 
-def _changed(card: Body, action: Body, tenant: str) -> str:
-    """Which of action, card and signatures is no longer what was signed."""
+def what_changed(card: Body, action: Body, *, tenant: str) -> str:
+    """Which of action, card and signatures is no longer what was stored together, as a code, or ""."""
     if _digest_or_none(action, tenant) != action["digest"]:
         return "action_changed"
     if _digest_or_none(card, tenant) != card["digest"]:

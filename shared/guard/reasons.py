@@ -125,6 +125,23 @@ REASONS: Final[dict[str, Reason]] = {
     "approval_without_role": Reason("Info", DEFERRED, "Whoever asks lacks the role that could do it alone."),
     "two_people_needed": Reason("Info", DEFERRED, "The amount takes the signatures of two different people."),
     "action_allowed": Reason("Info", APPLIED, "The policy lets this action be done without a signature."),
+    # why a card takes no answer, or allows nothing
+    "rejected_by_person": Reason("Info", REJECTED, "A person with the card's role said no."),
+    "approval_expired": Reason("Warning", REJECTED, "The card's time ran out, which denies what it asked for."),
+    "approval_closed": Reason("Info", REJECTED, "The card is settled and takes no further answers."),
+    "already_signed": Reason("Info", NOTE, "A person answers a card once; a quorum takes different people."),
+    "requester_may_not_sign": Reason("Warning", REJECTED, "Whoever asks may not sign the own request here."),
+    "card_changed": Reason("Warning", REJECTED, "The card is no longer the one that was shown or signed."),
+    "edit_denied": Reason("Warning", REJECTED, "The policy denies what an edit made of the action."),
+    "action_changed": Reason("Critical", REJECTED, "The stored action is not the one that its digest was made of."),
+    "arguments_changed": Reason("Critical", REJECTED, "The card's own copy of the action is not what was stored."),
+    "signature_mismatch": Reason("Critical", REJECTED, "A signature is not on this card or not on this action."),
+    "approval_mismatch": Reason("Critical", REJECTED, "The card was made for another action, or for another tenant."),
+    "approval_consumed": Reason("Warning", REJECTED, "The card was used before; it counts once."),
+    "approval_not_given": Reason("Warning", REJECTED, "The card is not approved."),
+    "quorum_missing": Reason("Critical", REJECTED, "The card says approved, but too few people have signed it."),
+    "approval_warned": Reason("Warning", NOTE, "A card expires soon and still waits for people."),
+    "approval_escalated": Reason("Error", NOTE, "A card has waited for long; somebody with its role must look."),
     # why an action was not carried out, or not to its end
     "record_altered": Reason(
         "Critical", REJECTED, "The stored action, its card or their record is not what was committed; not carried out."

@@ -1,0 +1,125 @@
+"""AgeApproval: time passes over a card. It is announced, shown to others, and in the end denied, by nobody's hand."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.actions import life_cycle as actions
+from shared.approvals.life_cycle import ESCALATE, EXPIRE, WARN, aged, moment_due
+from shared.approvals.record import TIMER, needed
+from shared.contracts.commands import AgeApprovalEnvelope, envelope
+from shared.contracts.identity import deterministic_id
+from shared.contracts.instants import text
+from shared.delivery.handling import Delivery, Left, Outcome, Work
+from shared.delivery.inbox import execute
+from shared.errors import CountersignError, StateConflictError
+from shared.flows import approval_steps as steps
+from shared.ports.document_store import Body, Document
+from shared.runs.life_cycle import Run, moved_to, signal, stage, with_signals, with_stages
+
+if TYPE_CHECKING:
+    from shared.contracts.conversation_commands import AgeApproval
+
+log = logging.getLogger("countersign.approvals")
+
+MAX_CARDS = 200
+"""Cards that one firing looks at, the most overdue first; the next firing looks at the rest."""
+RECORDED = {WARN: "approval_warned", ESCALATE: "approval_escalated", EXPIRE: "approval_expired"}
+SEVERITY = {WARN: "Warning", ESCALATE: "Error", EXPIRE: "Warning"}
+UNSETTLED = frozenset({"waiting", "requested"})
+"""An action that nothing has been tried for: when its card expires, it is cancelled."""
+
+
+async def age_approvals(delivery: Delivery, *, limit: int = MAX_CARDS) -> int:
+    """Warn of, escalate or expire every card whose time has come, one after the other; returns how many it was done
+    for. For the timer: a card that fails holds up no other, and is looked at again the next time."""
+    done = 0
+    for document in await delivery.store.due("approval", before=text(delivery.now()), limit=limit):
+        try:
+            done += await _age(delivery, document)
+        except StateConflictError as answered:
+            log.info("%s was answered in the meantime: %s", document.id, answered)
+        except CountersignError as failed:
+            log.warning("%s waits for the next time: %s", document.id, failed)
+        except Exception:  # whatever is wrong with one card, the others' time goes on
+            log.exception("%s cannot be aged as it is", document.id)
+    return done
+
+
+async def _age(delivery: Delivery, document: Document) -> bool:
+    now, body = delivery.now(), document.body
+    moment = moment_due(body, at=text(now))
+    if not moment:
+        return False
+    command_id = deterministic_id(document.partition, "age_approval", f"{body['approval_id']}\x1f{moment}")
+    command = envelope(
+        "AgeApproval",
+        {"approval_id": body["approval_id"], "moment": moment},
+        command_id=command_id,
+        tenant=body["tenant"],
+        source="timer",
+        issued_at=now,
+    )
+    await execute(delivery, AgeApprovalEnvelope.model_validate(command), fingerprint=command_id)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class AgeApprovalFlow:
+    """One commit per moment: the card, the record, a signal, and what the conversation is told."""
+
+    def needs(self, command: AgeApprovalEnvelope) -> tuple[str, ...]:
+        return steps.needs_of(command.payload.approval_id)
+
+    async def handle(self, work: Work) -> Outcome:
+        wish: AgeApproval = work.command.payload
+        stored, action = steps.card_and_action(work, wish.approval_id)
+        card, at = aged(stored, wish.moment, at=work.at), work.at
+        if wish.moment != EXPIRE:  # an end needs no proof
+            await steps.unaltered(work, stored, action)
+        said = _said(wish.moment, stored.body)
+        notices = [steps.notice(work.partition, card.body, key=wish.moment, text=said, run=work.run, at=at)]
+        cancelled = _cancelled(action, wish.moment, at)
+        recorded = RECORDED[wish.moment]
+        done = stage("approval", "Succeeded", order=1, at=at, code=recorded, rationale=said)
+        noted = signal(recorded, SEVERITY[wish.moment], said, at=at, requires_human=wish.moment != EXPIRE)
+        entries = [steps.entry(recorded, work, card.body, who=TIMER, expires_at=card.body["expires_at"])]
+        ids = {"run_id": work.run["run_id"], "command_id": work.command.command_id}
+        correlation_id = work.command.correlation_id
+        entries += [
+            actions.entry("action_cancelled", one.body, who=TIMER, correlation_id=correlation_id, **ids)
+            for one in cancelled
+        ]
+        return Outcome(
+            run=with_signals(moved_to(with_stages(work.run, [done]), "Completed", at=at), [noted]),
+            entries=entries,
+            writes=[card, *cancelled, *notices],
+            merges=[steps.telling(card.body, run=work.run, now=work.now, notices=notices)],
+            answer={"approval_id": wish.approval_id, "moment": wish.moment, "state": card.body["state"]},
+        )
+
+    def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
+        del command, documents, run, reason  # a timer's command never travels on a lane, so it is never parked
+        return Left()
+
+
+def _said(moment: str, before: Body) -> str:
+    """What people are told. before: the card as it was."""
+    title, until, missing = before["card"]["title"], before["expires_at"], needed(before)
+    people = "1 person" if missing == 1 else f"{missing} people"
+    if moment == WARN:
+        return f"Still waiting for {people} to sign: {title}. Unanswered, it is denied at {until}."
+    if moment == ESCALATE:
+        return f"Nobody has settled this for long: {title}. It needs {people} with the role {before['role']}."
+    if missing:
+        return f"Not done: {title}. Its time ran out at {until} before enough people had signed."
+    return f"Not done: {title}. It was signed, but its time ran out at {until} before it could be carried out."
+
+
+def _cancelled(action: Document, moment: str, at: str) -> list[Document]:
+    if moment != EXPIRE or action.body["state"] not in UNSETTLED:
+        return []
+    return [actions.moved(action, "cancelled", at=at, code="approval_expired", detail="its time ran out")]
