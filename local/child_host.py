@@ -73,7 +73,8 @@ class ChildHost:
     def start(self) -> None:
         """Until it listens; `JobFailedError` with its last words when it does not."""
         # what a developer has set for `make serve` must not send this job's data elsewhere
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("WEBSITE_")}
+        elsewhere = ("WEBSITE_", "OPENAI_", "MODEL", "BANK_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
         environment |= {"COUNTERSIGN_DATA": str(self.folder), "AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1"}
         with (self.folder / "host.log").open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
