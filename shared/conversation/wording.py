@@ -15,6 +15,7 @@ HELP: Final = (
     "signature waits for it on a card."
 )
 GOODBYE: Final = "Goodbye. What waits for a signature goes on waiting without us."
+SMALL_TALK: Final = "I am here when you need something."
 NOTHING_TO_AFFIRM: Final = "There is nothing open that a yes could be about. What shall I do?"
 CARDS_ARE_SIGNED: Final = (
     "A yes in the conversation signs nothing: the card that is open is answered on the card itself."
@@ -65,11 +66,6 @@ def unsure(why: str, candidate: Intent | None) -> str:
     if candidate is None:
         return f"I am not sure what you want: {why}. Could you say it in other words?"
     return f"I am not sure: {why}. Shall I {told(candidate)}?"
-
-
-def not_understood() -> str:
-    """No intent at all."""
-    return "I did not understand that. " + HELP
 
 
 def told(intent: Intent) -> str:
