@@ -4,8 +4,8 @@
 
 import azure.functions as func
 
-from functions import stream_agui, stream_chat
+from functions import stream_agui, stream_chat, stream_conversation
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)  # every function authenticates: functions/caller.py
-for blueprint in (stream_chat.blueprint, stream_agui.blueprint):
+for blueprint in (stream_chat.blueprint, stream_agui.blueprint, stream_conversation.blueprint):
     app.register_functions(blueprint)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.delivery.handling import Delivery, Flow
     from shared.guard.policy import Policy
     from shared.ports.checkpoint_log import CheckpointLog
+    from shared.ports.event_waiter import EventWaiter
     from shared.ports.language_model import LanguageModel
 
 
@@ -70,6 +71,17 @@ def lanes() -> SqliteLanes:
 
 
 @cache
+def waiter() -> EventWaiter:
+    """Waits for what is new in a conversation's stream, beside the store of `delivery`."""
+    from shared.adapters.embedded.document_store import SqliteDocumentStore
+    from shared.adapters.embedded.event_waiter import SqliteEventWaiter
+
+    store = delivery().store
+    assert isinstance(store, SqliteDocumentStore)  # noqa: S101  made so below
+    return SqliteEventWaiter(store, _data_folder() / "store.db")
+
+
+@cache
 def delivery() -> Delivery:
     """Everything that triggers work with."""
     from shared.adapters.embedded.checkpoint_log import FileCheckpointLog
@@ -107,6 +119,8 @@ def is_built() -> bool:
 
 async def shutdown() -> None:
     """Close what was opened, in an order that loses nothing; the next use builds anew."""
+    if waiter.cache_info().currsize:
+        await waiter().close()
     if is_built():
         made = delivery()
         for port in (made.telemetry, made.bus, made.events, made.checkpoints, made.store):
@@ -115,7 +129,7 @@ async def shutdown() -> None:
         await lanes().close()
     if model.cache_info().currsize and (asked := model()) is not None:
         await asked.close()
-    for built in (delivery, lanes, model, policy, settings):
+    for built in (waiter, delivery, lanes, model, policy, settings):
         built.cache_clear()
 
 

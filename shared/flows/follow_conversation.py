@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
 from typing import NamedTuple
 
 from shared.contracts.identity import partition_of
 from shared.conversation.stream import Event, conversation_doc_id
 from shared.delivery.handling import Delivery
+from shared.errors import NotFoundError
 from shared.ports.document_store import MAX_PAGE
 from shared.ports.event_waiter import EventWaiter
 
@@ -21,6 +22,19 @@ class Numbered(NamedTuple):
 
     number: int
     event: Event
+
+
+READS_ALL = frozenset({"reviewer", "auditor"})
+"""Who may read other people's conversations, beside the one whose it is."""
+
+
+async def check_readable(
+    delivery: Delivery, tenant: str, conversation_id: str, *, principal: str, roles: Collection[str]
+) -> None:
+    """`NotFoundError` when there is no such conversation for this person."""
+    stored = await delivery.store.read(partition_of(tenant), conversation_doc_id(conversation_id))
+    if stored is None or (stored.body["owner"] != principal and not READS_ALL & set(roles)):
+        raise NotFoundError(f"there is no conversation {conversation_id}")
 
 
 async def events_after(delivery: Delivery, tenant: str, conversation_id: str, *, after: int) -> list[Numbered]:
