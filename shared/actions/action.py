@@ -204,6 +204,7 @@ def proposed(
         "backend": judged.backend,
         "idempotency_key": "",
         "intent_at": "",
+        "intent_run": "",
         "code": judged.reason_codes[0],
         "detail": "",
         "reference": "",

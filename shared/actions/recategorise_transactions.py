@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from shared.actions.action import Action, Description, Effect, Fault, Permit, Situation
-from shared.actions.wording import count_text
 from shared.contracts.shape import ReferenceId, Shape
 from shared.ledger import transactions as ledger
 from shared.ledger.events import decision_changed
@@ -45,7 +44,7 @@ def _ids(arguments: Body) -> tuple[str, ...]:
 
 def _describe(arguments: Body) -> Description:
     ids = _ids(arguments)
-    many = count_text(len(ids), "transaction", "transactions")
+    many = f"{len(ids)} transaction{'s' if len(ids) > 1 else ''}"
     rest = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     return Description(
         f"Put {many} into {arguments['category']}",
@@ -78,7 +77,7 @@ def _effect(permit: Permit, situation: Situation) -> Effect:
         events.append(decision_changed(situation.partition, body, **told))
         was = {name: stored.body[name] for name in ("review_state", "category", "decision_version")}
         record.append({"transaction_id": transaction_id, "was": was, "decision_version": body["decision_version"]})
-    many = count_text(len(writes), "transaction is", "transactions are")
+    many = f"{len(writes)} transactions are" if len(writes) > 1 else "1 transaction is"
     return Effect(
         f"Done: {many} now in {category}.",
         {"category": category, "transactions": len(writes)},

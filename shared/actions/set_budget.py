@@ -7,8 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from shared.actions.action import Action, Description, Effect, Fault, Money, Permit, Situation
-from shared.actions.wording import money_text
-from shared.contracts.currencies import EXPONENTS
+from shared.contracts.currencies import EXPONENTS, money_text
 from shared.contracts.shape import SAFE_INTEGER, Currency, Shape
 from shared.ledger.budgets import budget_doc_id, budget_document, is_budgeted
 from shared.ports.document_store import Body

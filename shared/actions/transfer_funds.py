@@ -7,8 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from shared.actions.action import Action, Description, Fault, Money, Permit, Situation
-from shared.actions.wording import money_text
-from shared.contracts.currencies import EXPONENTS
+from shared.contracts.currencies import EXPONENTS, money_text
 from shared.contracts.shape import SAFE_INTEGER, Currency, ReferenceId, Shape
 from shared.ports.document_store import Body
 

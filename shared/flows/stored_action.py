@@ -1,0 +1,152 @@
+"""What the two steps of an action share: everything stored that its check looks at, and what people are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from shared.actions import life_cycle
+from shared.actions.action import Situation
+from shared.actions.breaker import BreakerRule
+from shared.actions.carrying_out import Line
+from shared.actions.dispatcher import Stored
+from shared.actions.registry import ACTIONS, described
+from shared.actions.tally import counted
+from shared.approvals.card import approval_doc_id
+from shared.audit.record import Entry
+from shared.audit.seal import record_ids
+from shared.audit.trail import HEAD_ID
+from shared.contracts.instants import parse
+from shared.conversation import stream
+from shared.conversation.documents import closed, notice, notice_events
+from shared.delivery.handling import Left, Outcome, Work
+from shared.errors import TerminalError
+from shared.guard.action_policy import ActionPolicy
+from shared.ledger.transactions import PROFILE_ID
+from shared.ports.action_backend import ActionBackend
+from shared.ports.document_store import Body, Document, Merge
+from shared.runs.life_cycle import Run, moved_to, stage, with_stages
+
+DISPATCHER = {"kind": "system", "id": "dispatcher"}
+
+
+class Gathered(NamedTuple):
+    """An action with its card and records, and the world as our own store knows it."""
+
+    stored: Stored
+    situation: Situation
+
+
+async def gathered(
+    work: Work, action: Document, *, chart: frozenset[str], own_accounts: Mapping[str, frozenset[str]]
+) -> Gathered:
+    """Two round trips: the action's records, card and documents; then the card's records, with a newer head."""
+    body, kind = action.body, ACTIONS.get(action.body["action"])
+    card_id = approval_doc_id(body["approval_id"]) if body["approval_id"] else ""
+    wanted = [HEAD_ID, PROFILE_ID, *record_ids(action), *([card_id] if card_id else [])]
+    found = await work.store.read_many(work.partition, [*wanted, *(kind.documents(body) if kind else ())])
+    card = found.get(card_id)
+    records = {**found}
+    if card is not None:
+        records |= await work.store.read_many(work.partition, [HEAD_ID, *record_ids(card)])
+    profile = found.get(PROFILE_ID)
+    situation = Situation(
+        partition=work.partition,
+        documents=found,
+        chart=frozenset(profile.body["chart"] if profile else ()) or chart,
+        own_accounts=own_accounts.get(work.command.tenant, frozenset()),
+        at=work.at,
+        run_id=work.run["run_id"],
+        correlation_id=work.command.correlation_id,
+        traceparent=work.command.traceparent,
+    )
+    return Gathered(Stored(work.command.tenant, action, card, records), situation)
+
+
+def line_to(work: Work, backend: ActionBackend, policy: ActionPolicy, name: str) -> Line:
+    """How action `name` reaches its backend. What policy no longer lists can still be asked about, briefly."""
+    rule = policy.actions.get(name)
+    seconds = rule.timeout_seconds if rule else 5.0
+    return Line(backend, BreakerRule(*policy.breaker), seconds, work.store, work.now)
+
+
+def entry_of(what: str, work: Work, body: Body, **payload: Any) -> Entry:
+    """The audit entry of a step of the action by this command."""
+    return life_cycle.entry(
+        what,
+        body,
+        who=DISPATCHER,
+        run_id=work.run["run_id"],
+        command_id=work.command.command_id,
+        correlation_id=work.command.correlation_id,
+        **payload,
+    )
+
+
+def feedback(
+    partition: str, body: Body, text: str, *, run: Run, at: str, now: datetime
+) -> tuple[list[Document], list[Merge]]:
+    """What the conversation is told of the action's new state: a notice, and the stream. Nothing without one."""
+    conversation_id = body["conversation_id"]
+    if not conversation_id:
+        return [], []
+    told = notice(
+        partition,
+        conversation_id,
+        turn=body["turn"],
+        key=f"{body['action_id']}-{body['state']}",
+        text=text,
+        at=at,
+        run_id=run["run_id"],
+        command_id=run["command_id"],
+        correlation_id=run["correlation_id"],
+        approvals=[body["approval_id"]] if body["approval_id"] else [],
+        actions=[body["action_id"]],
+        mentions=body["mentions"],
+    )
+    events = notice_events(told.body, [stream.custom("action", shown(body))])
+    change = closed(body["approval_id"]) if body["approval_id"] else stream.unchanged
+    return [told], [stream.told(conversation_id, events, now=now, change=change)]
+
+
+def shown(body: Body) -> dict[str, Any]:
+    """The action's state as the stream tells it."""
+    return {name: body[name] for name in ("action_id", "action", "state", "code", "detail", "reference", "finished_at")}
+
+
+def stored_action(work: Work) -> Document:
+    """The action of the command; without one the command can never succeed."""
+    action = work.documents.get(life_cycle.action_doc_id(work.command.payload.action_id))
+    if action is None:
+        raise TerminalError("action_missing", "there is no such action")
+    return action
+
+
+def settled_already(work: Work, body: Body) -> Outcome:
+    """A redelivery, or a step that was taken otherwise: recorded, and nothing more."""
+    rationale = f"the action is {body['state']}: nothing is done again"
+    skipped = stage("dispatch", "Skipped", order=1, at=work.at, code="action_settled", rationale=rationale)
+    run = moved_to(with_stages(work.run, [skipped]), "Completed", at=work.at)
+    return Outcome(run=run, entries=[entry_of("action_settled", work, body)])
+
+
+def left_for_review(partition: str, action: Document, *, run: Run, reason: str) -> Left:
+    """An action whose command was parked: a person must look, and the conversation says so."""
+    at = run["completed_at"]
+    body = action.body
+    title = described_safely(body)
+    was_tried = body["intent_at"] and body["backend"]
+    unknown = "nobody can tell yet whether it was done" if was_tried else "nothing was done"
+    text = f"{title}: this could not be finished ({reason.replace('_', ' ')}), and {unknown}. A person must look."
+    left = life_cycle.moved(action, "needs_review", at=at, code=reason, detail=text)
+    notices, merges = feedback(partition, left.body, text, run=run, at=at, now=parse(at))
+    return Left([left, *notices], merges=[counted(partition, left.body, outcome="needs_review", at=at), *merges])
+
+
+def described_safely(body: Body) -> str:
+    """The action in words, also when its arguments are no longer what they should be."""
+    try:
+        return described(body["action"], body["arguments"]).title
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return str(body["action"]).replace("_", " ")
