@@ -3,6 +3,7 @@
 from functions import (
     bus_lanes,
     grid_decisions,
+    http_approvals,
     http_audit,
     http_findings,
     http_health,
@@ -22,6 +23,7 @@ BLUEPRINTS = (
     http_audit.blueprint,
     http_parked.blueprint,
     http_findings.blueprint,
+    http_approvals.blueprint,
     http_tenant.blueprint,
     bus_lanes.blueprint,
     grid_decisions.blueprint,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from shared.contracts import answers, audit_answers, history, requests
+from shared.contracts import answers, approval_answers, approval_requests, audit_answers, history, requests
 from shared.runs.life_cycle import RUN_TRANSITIONS
 
 
@@ -64,6 +64,24 @@ OPERATIONS: dict[str, Operation] = {
     "get_parked": Operation(answers.Parked),
     "replay_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True, may_be_empty=True),
     "discard_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True, may_be_empty=True),
+    "list_approvals": Operation(
+        approval_answers.ApprovalPage,
+        query=(
+            Query("state", ("pending", "modified", "approved", "rejected", "expired", "superseded", "consumed")),
+            Query("risk", ("low", "medium", "high", "critical")),
+            Query("role", ("reviewer", "operator")),
+            Query("older_than", low=0, high=527_040, default=0),
+            *PAGE,
+        ),
+    ),
+    "get_approval": Operation(approval_answers.Approval),
+    "answer_approval": Operation(approval_answers.Answered, approval_requests.ApprovalAnswer, idempotent=True),
+    "answer_conversation_approval": Operation(
+        approval_answers.Answered, approval_requests.ApprovalAnswer, idempotent=True
+    ),
+    "answer_assistant_approval": Operation(
+        approval_answers.Answered, approval_requests.ApprovalAnswer, idempotent=True
+    ),
     "list_findings": Operation(answers.FindingPage, query=(Query("state", ("open", "closed")), *PAGE)),
     "close_finding": Operation(answers.Finding, requests.FindingClosure),
     "get_profile": Operation(answers.Profile, headers=("ETag",)),

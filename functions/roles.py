@@ -13,6 +13,8 @@ OPERATES = frozenset({"operator"})
 READS_MONEY = frozenset({"member", "auditor"})
 READS_WORKINGS = frozenset({"member", "auditor", "operator"})
 READS_OPERATIONS = frozenset({"auditor", "operator"})
+ANSWERS = frozenset({"reviewer", "operator"})
+"""Who may answer a card at all; which of them may answer this one, the card says."""
 ANYONE: frozenset[str] = frozenset()
 """No caller is asked for: health, readiness and the description of the interface."""
 
@@ -40,6 +42,11 @@ WHO_MAY: dict[str, frozenset[str]] = {
     "get_parked": READS_OPERATIONS,
     "replay_parked": OPERATES,
     "discard_parked": OPERATES,
+    "list_approvals": READS_WORKINGS,
+    "get_approval": READS_WORKINGS,
+    "answer_approval": ANSWERS,
+    "answer_conversation_approval": ANSWERS,
+    "answer_assistant_approval": ANSWERS,
     "list_findings": READS_WORKINGS,
     "close_finding": REVIEWS,
     "get_profile": READS_WORKINGS,

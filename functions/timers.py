@@ -24,6 +24,15 @@ async def relay_outbox(timer: func.TimerRequest) -> None:
     await relay_stragglers(bootstrap.delivery())
 
 
+@blueprint.timer_trigger(arg_name="timer", schedule="5,35 * * * * *")
+async def age_approvals(timer: func.TimerRequest) -> None:
+    """Warns of cards that wait for people, escalates and in the end expires them."""
+    from shared import bootstrap
+    from shared.flows import age_approval
+
+    await age_approval.age_approvals(bootstrap.delivery())
+
+
 @blueprint.timer_trigger(arg_name="timer", schedule="30 * * * * *")
 async def continue_erasures(timer: func.TimerRequest) -> None:
     """Goes on with erasures that were interrupted, or that one call could not finish."""

@@ -8,7 +8,7 @@ import secrets
 import time
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.settings import Settings, settings_from
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from shared.adapters.embedded.lanes import SqliteLanes
     from shared.delivery.handling import Delivery, Flow
+    from shared.guard.action_policy import ActionPolicy
     from shared.guard.policy import Policy
     from shared.ports.checkpoint_log import CheckpointLog
     from shared.ports.event_waiter import EventWaiter
@@ -32,18 +33,33 @@ def settings() -> Settings:
 @cache
 def policy() -> Policy:
     """The policy that judges, loaded from its file once."""
+    from shared.guard.policy import policy_from
+
+    return policy_from(_yaml("COUNTERSIGN_POLICY", settings().policy_file))
+
+
+@cache
+def action_policy() -> ActionPolicy:
+    """The policy that says which actions there may be and who must sign them, loaded from its file once."""
+    from shared.guard.action_policy import action_policy_from
+
+    return action_policy_from(_yaml("COUNTERSIGN_ACTION_POLICY", settings().action_policy_file))
+
+
+def _yaml(setting: str, path: Path) -> dict[str, Any]:
+    """The document in the file that `setting` names."""
     import yaml
 
     from shared.errors import ConfigurationError
-    from shared.guard.policy import policy_from
 
-    path = settings().policy_file
     try:
         text = path.read_text(encoding="utf-8")
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  safe, and 8 x faster
     except (OSError, yaml.YAMLError) as failed:
-        raise ConfigurationError(f"COUNTERSIGN_POLICY: {path} cannot be read: {failed}") from failed
-    return policy_from(document)
+        raise ConfigurationError(f"{setting}: {path} cannot be read: {failed}") from failed
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{setting}: {path} is no mapping")
+    return document
 
 
 @cache
@@ -129,7 +145,7 @@ async def shutdown() -> None:
         await lanes().close()
     if model.cache_info().currsize and (asked := model()) is not None:
         await asked.close()
-    for built in (waiter, delivery, lanes, model, policy, settings):
+    for built in (waiter, delivery, lanes, model, policy, action_policy, settings):
         built.cache_clear()
 
 
@@ -141,6 +157,9 @@ def _data_folder() -> Path:
 
 def _flows(checkpoints: CheckpointLog) -> dict[str, Flow]:
     """One line per command."""
+    from shared.flows.age_approval import AgeApprovalFlow
+    from shared.flows.answer_approval import AnswerApprovalFlow
+    from shared.flows.approval_submitted import ApprovalSubmittedFlow
     from shared.flows.classify_transaction import ClassifyTransactionFlow
     from shared.flows.ingestion_completed import IngestionCompletedFlow
     from shared.flows.resolve_parked import ResolveParkedFlow
@@ -157,6 +176,9 @@ def _flows(checkpoints: CheckpointLog) -> dict[str, Flow]:
         "SweepTenant": SweepTenantFlow(rules, checkpoints),
         "ReviewTransaction": ReviewTransactionFlow(rules),
         "ResolveParked": ResolveParkedFlow(),
+        "AnswerApproval": AnswerApprovalFlow(action_policy()),
+        "AgentApprovalSubmitted": ApprovalSubmittedFlow(),
+        "AgeApproval": AgeApprovalFlow(),
     }
 
 

@@ -33,6 +33,7 @@ class Settings:
     in_azure: bool
     data_folder: Path  # COUNTERSIGN_DATA
     policy_file: Path  # COUNTERSIGN_POLICY
+    action_policy_file: Path  # COUNTERSIGN_ACTION_POLICY
     producers: tuple[ProducerLine, ...]  # OUTSIDE_PRODUCERS: JSON list of {name, command_types, tenants}
     tenant_claim: str  # TENANT_CLAIM: "tenant", "tenant:role" texts, or an object of tenant to roles; "" = memberships
     roles_claim: str  # ROLES_CLAIM: roles in every tenant of the caller
@@ -67,6 +68,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         in_azure=in_azure,
         data_folder=Path(environment.get("COUNTERSIGN_DATA", ".countersign")),
         policy_file=Path(environment.get("COUNTERSIGN_POLICY", str(root / "policies" / "money.yaml"))),
+        action_policy_file=Path(environment.get("COUNTERSIGN_ACTION_POLICY", str(root / "policies" / "actions.yaml"))),
         producers=_producers(environment.get("OUTSIDE_PRODUCERS", "[]")),
         tenant_claim=environment.get("TENANT_CLAIM", "tenants"),
         roles_claim=environment.get("ROLES_CLAIM", "roles"),

@@ -18,6 +18,7 @@ from tests.bench import facts
 SETTINGS = (
     "AUTH_MODE", "WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME", "TENANT_CLAIM", "ROLES_CLAIM", "FIRST_OPERATORS",
     "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI", "OUTSIDE_PRODUCERS", "COUNTERSIGN_POLICY",
+    "COUNTERSIGN_ACTION_POLICY",
 )  # fmt: skip
 ALL_ROLES = "member,reviewer,auditor,operator"
 

@@ -13,6 +13,11 @@ from tests.functions.conftest import App, dev, http_names
 OPEN = ("health", "openapi", "openapi_v1", "ready")
 READERS_OF_MONEY = {"member", "reviewer", "auditor"}
 WITH_ROLE: dict[str, set[str]] = {
+    "answer_approval": {"reviewer", "operator"},
+    "answer_assistant_approval": {"reviewer", "operator"},
+    "answer_conversation_approval": {"reviewer", "operator"},
+    "get_approval": READERS_OF_MONEY | {"operator"},
+    "list_approvals": READERS_OF_MONEY | {"operator"},
     "close_finding": {"reviewer"},
     "discard_parked": {"operator"},
     "export_audit": {"auditor"},
@@ -46,7 +51,7 @@ CLOSED = sorted(WITH_ROLE)
 
 async def knock(app: App, name: str, as_: dict[str, str], headers: dict[str, str] | None = None) -> tuple[int, Any]:
     """An empty object is nobody's valid request: who may come in is told 200, 400 or 404, never 401 or 403."""
-    route = {"id": "x-1", "run_id": "x-1"}
+    route = {"id": "x-1", "run_id": "x-1", "conversation": "x-1"}
     body = {} if OPERATIONS[name].takes else None
     reply = await app.call(name, body, as_=as_, headers=headers, **route)
     return reply.status, reply.body

@@ -1,0 +1,112 @@
+"""Approvals over HTTP: what waits for people, one card with everything to judge it by, and a person's answer."""
+
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+
+from functions.bodies import choice_in, decoded, fingerprint_of, integer_in, key_of, page_in, reference_in
+from functions.caller import Caller, caller_of, traceparent_of
+from functions.people import command_of
+from functions.replies import answering, json_reply
+from functions.roles import WHO_MAY
+
+if TYPE_CHECKING:
+    from shared.approvals.life_cycle import Signer
+
+blueprint = func.Blueprint()
+
+STATES = ("pending", "modified", "approved", "rejected", "expired", "superseded", "consumed")
+RISKS = ("low", "medium", "high", "critical")
+ROLES = ("reviewer", "operator")
+OLDEST_MINUTES = 60 * 24 * 366
+
+
+@blueprint.route(route="v1/approvals", methods=["GET"])
+@answering
+async def list_approvals(req: func.HttpRequest) -> func.HttpResponse:
+    """Cards that wait for people (or are in another state), the longest waiting first; a member sees the own ones."""
+    from shared import bootstrap
+    from shared.flows.approval_inbox import Filter, inbox
+
+    caller = await caller_of(req, needs=WHO_MAY["list_approvals"])
+    wanted = Filter(
+        state=choice_in(req, "state", STATES),
+        risk=choice_in(req, "risk", RISKS),
+        role=choice_in(req, "role", ROLES),
+        older_than_minutes=integer_in(req, "older_than", default=0, low=0, high=OLDEST_MINUTES),
+    )
+    reader = _signer(caller)
+    return json_reply(await inbox(bootstrap.delivery(), caller.tenant, reader, wanted, **page_in(req)))
+
+
+@blueprint.route(route="v1/approvals/{id}", methods=["GET"])
+@answering
+async def get_approval(req: func.HttpRequest) -> func.HttpResponse:
+    """One card: what exactly, who asked and why, what it will do, until when, who signed, and whether you may."""
+    from shared import bootstrap
+    from shared.flows.approval_inbox import one_card
+
+    caller = await caller_of(req, needs=WHO_MAY["get_approval"])
+    key = reference_in(req, "id")
+    return json_reply(await one_card(bootstrap.delivery(), caller.tenant, key, reader=_signer(caller)))
+
+
+@blueprint.route(route="v1/approvals/{id}/answer", methods=["POST"])
+@answering
+async def answer_approval(req: func.HttpRequest) -> func.HttpResponse:
+    """A person signs, edits and signs, or refuses; who it is comes from signing in. 200: the card as it is now."""
+    return await _answered(req, await caller_of(req, needs=WHO_MAY["answer_approval"]))
+
+
+@blueprint.route(route="v1/agent/conversations/{conversation}/approvals/{id}", methods=["POST"])
+@answering
+async def answer_conversation_approval(req: func.HttpRequest) -> func.HttpResponse:
+    """The same answer, where the card was asked for."""
+    return await _answered_in(req, await caller_of(req, needs=WHO_MAY["answer_conversation_approval"]))
+
+
+@blueprint.route(route="v1/assistant/conversations/{conversation}/approvals/{id}", methods=["POST"])
+@answering
+async def answer_assistant_approval(req: func.HttpRequest) -> func.HttpResponse:
+    """The same answer under the conversation's other address."""
+    return await _answered_in(req, await caller_of(req, needs=WHO_MAY["answer_assistant_approval"]))
+
+
+def _signer(caller: Caller) -> "Signer":
+    from shared.approvals.life_cycle import Signer
+
+    return Signer(caller.principal, caller.name[:200], sorted(caller.roles))
+
+
+async def _answered_in(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    """A card of another conversation is not there."""
+    from shared import bootstrap
+    from shared.flows.approval_inbox import one_card
+
+    conversation_id, key = reference_in(req, "conversation"), reference_in(req, "id")
+    reader = _signer(caller)
+    await one_card(bootstrap.delivery(), caller.tenant, key, reader=reader, conversation_id=conversation_id)
+    return await _answered(req, caller)
+
+
+async def _answered(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+    from shared import bootstrap
+    from shared.contracts.approval_requests import ApprovalAnswer
+    from shared.contracts.commands import AnswerApprovalEnvelope
+    from shared.delivery.inbox import execute
+
+    approval_id = reference_in(req, "id")
+    payload = {"approval_id": approval_id, **decoded(req, ApprovalAnswer).model_dump()}
+    fingerprint = fingerprint_of("answer-approval", payload)
+    delivery, signer = bootstrap.delivery(), _signer(caller)
+    command = command_of(
+        "AnswerApproval",
+        {**payload, "person": signer.person, "person_name": signer.name, "roles": signer.roles},
+        caller=caller,
+        delivery=delivery,
+        purpose="answer-approval",
+        key=f"{approval_id}\x1f{key_of(req, fingerprint)}",
+        traceparent=traceparent_of(req),
+    )
+    envelope = AnswerApprovalEnvelope.model_validate(command)
+    return json_reply(await execute(delivery, envelope, fingerprint=fingerprint))
