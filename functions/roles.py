@@ -66,6 +66,7 @@ WHO_MAY: dict[str, frozenset[str]] = {
 WHO_MAY_STREAM: dict[str, frozenset[str]] = {
     "post_chat": SUBMITS,
     "post_agui": SUBMITS,
+    "resume_agui": REVIEWS | OPERATES,
     "follow_conversation": READS_MONEY,
     "follow_assistant_conversation": READS_MONEY,
 }

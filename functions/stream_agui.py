@@ -18,6 +18,7 @@ from functions.caller import Caller, caller_of, traceparent_of
 from functions.replies import PROBLEM_TYPES
 from functions.roles import WHO_MAY_STREAM
 from functions.stream_requests import HEARTBEAT, answering_stream, event_stream, frame, problem_of, request_of
+from functions.stream_resume import not_taken, resuming
 from functions.stream_run import ClientRun, Event
 from functions.stream_turn import Ended, Told, Turn, Words, Work
 from shared.errors import InvalidInputError
@@ -40,17 +41,22 @@ async def post_agui(req: Request) -> StreamingResponse:
     from ag_ui.core import RunAgentInput
 
     asked = await request_of(req, limit=HISTORY_BODY)
-    caller = await caller_of(asked, needs=WHO_MAY_STREAM["post_agui"])
+    caller = await caller_of(asked, needs=WHO_MAY_STREAM["post_agui"] | WHO_MAY_STREAM["resume_agui"])
     wanted = decoded(asked, RunAgentInput, limit=HISTORY_BODY)
     if not REFERENCE.fullmatch(wanted.thread_id):
-        raise _not_taken("/threadId", "1 to 64 of A-Z, a-z, 0-9 and ._:-")
+        raise not_taken("/threadId", "1 to 64 of A-Z, a-z, 0-9 and ._:-")
+    if wanted.resume:
+        caller = await caller_of(asked, needs=WHO_MAY_STREAM["resume_agui"])
+        work = resuming(wanted.thread_id, wanted.resume, caller, traceparent=traceparent_of(asked))
+    else:
+        caller = await caller_of(asked, needs=WHO_MAY_STREAM["post_agui"])
+        work = _asking(wanted, caller, traceparent_of(asked))
     run = ClientRun(
         thread_id=wanted.thread_id,
         run_id=wanted.run_id,
         messages=[message.model_dump(mode="json", by_alias=True) for message in wanted.messages],
     )
-    turn = Turn(_asking(wanted, caller, traceparent_of(asked)))
-    return event_stream(_frames(run, turn, req.state.correlation_id))
+    return event_stream(_frames(run, Turn(work), req.state.correlation_id))
 
 
 def _asking(wanted: "RunAgentInput", caller: Caller, traceparent: str) -> Work:
@@ -62,7 +68,9 @@ def _asking(wanted: "RunAgentInput", caller: Caller, traceparent: str) -> Work:
     delivery = bootstrap.delivery()
     return lambda said, happened: live_turn(
         delivery,
-        caller=caller.principal,
+        waiter=bootstrap.waiter(),
+        principal=caller.principal,
+        roles=sorted(caller.roles),
         tenant=caller.tenant,
         conversation_id=wanted.thread_id,
         message=post.message,
@@ -81,7 +89,7 @@ def question_in(wanted: "RunAgentInput") -> "MessagePost":
 
     last = wanted.messages[-1] if wanted.messages else None
     if last is None or last.role != "user":
-        raise _not_taken("/messages", "the last message is not the person's: there is nothing to answer")
+        raise not_taken("/messages", "the last message is not the person's: there is nothing to answer")
     id_ = last.id
     if len(id_) > MAX_CLIENT_MESSAGE_ID or not id_.isascii() or not id_.isprintable() or id_ != id_.strip():
         id_ = sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()
@@ -96,12 +104,8 @@ def _text_of(content: Any) -> str:
     if isinstance(content, str):
         return content
     if any(part.type != "text" for part in content):
-        raise _not_taken("/messages", "only text is read here")
+        raise not_taken("/messages", "only text is read here")
     return "\n".join(part.text for part in content)
-
-
-def _not_taken(pointer: str, message: str) -> InvalidInputError:
-    return InvalidInputError("the run cannot be started", [{"pointer": pointer, "message": message}])
 
 
 async def _frames(run: ClientRun, turn: Turn, correlation_id: str) -> AsyncIterator[bytes]:

@@ -37,7 +37,9 @@ async def post_chat(req: Request) -> StreamingResponse:
     turn = Turn(
         lambda said, happened: live_turn(
             delivery,
-            caller=caller.principal,
+            waiter=bootstrap.waiter(),
+            principal=caller.principal,
+            roles=sorted(caller.roles),
             tenant=caller.tenant,
             conversation_id=conversation_id,
             message=post.message,

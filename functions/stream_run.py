@@ -22,6 +22,7 @@ class ClientRun:
     def __init__(self, *, thread_id: str, run_id: str, messages: Sequence[Mapping[str, Any]] = ()) -> None:
         self._names = {"threadId": thread_id, "runId": run_id}
         self._messages = list(messages)
+        self._texts: dict[str, str] = {}  # what the client has heard, by message
         self._begun = False
         self._end: Event | None = None
         self._live_id = f"{run_id}:reply"
@@ -31,7 +32,6 @@ class ClientRun:
         self._stored = ""
         self._skipped: set[str] = set()
         self._told_text = False
-        self._reply_id = self._live_id
 
     def begin(self, **ours: str) -> list[Event]:
         """RUN_STARTED, once. ours: our names of things, for the client's records."""
@@ -48,7 +48,7 @@ class ClientRun:
             events.append({"type": "TEXT_MESSAGE_START", "messageId": self._live_id, "role": "assistant"})
         self._live_open = self._told_text = True
         self._live += words
-        return [*events, {"type": "TEXT_MESSAGE_CONTENT", "messageId": self._live_id, "delta": words}]
+        return [*events, self._content(self._live_id, words)]
 
     def happened(self, event: Event) -> list[Event]:
         """A stored event of the turn. Its end is kept until the answer is there."""
@@ -71,7 +71,8 @@ class ClientRun:
         if kind == "TEXT_MESSAGE_START" and self._live_open and not self._stored_id:
             self._stored_id = message_id
         if message_id != self._stored_id:
-            self._told_text, self._reply_id = True, message_id
+            self._told_text = True
+            self._texts[message_id] = self._texts.get(message_id, "") + event.get("delta", "")
             return [event]
         self._stored += event.get("delta", "")
         return self._caught_up(event) if kind == "TEXT_MESSAGE_END" else []
@@ -82,12 +83,13 @@ class ClientRun:
         self._stored_id = self._stored = ""
         if stored.startswith(self._live):
             return self._closed(stored)
-        self._reply_id = message_id
+        closed = self._closed(self._live)
+        self._texts.pop(self._live_id, None)
         return [
-            *self._closed(self._live),
+            *closed,
             {"type": "CUSTOM", "name": "countersign.retracted", "value": {"messageId": self._live_id}},
             {"type": "TEXT_MESSAGE_START", "messageId": message_id, "role": "assistant"},
-            {"type": "TEXT_MESSAGE_CONTENT", "messageId": message_id, "delta": stored},
+            self._content(message_id, stored),
             end,
         ]
 
@@ -95,8 +97,12 @@ class ClientRun:
         """The live message, ended; `whole` begins with what was said."""
         rest = whole[len(self._live) :]
         self._live, self._live_open = whole, False
-        more = [{"type": "TEXT_MESSAGE_CONTENT", "messageId": self._live_id, "delta": rest}] if rest else []
+        more = [self._content(self._live_id, rest)] if rest else []
         return [*more, {"type": "TEXT_MESSAGE_END", "messageId": self._live_id}]
+
+    def _content(self, message_id: str, delta: str) -> Event:
+        self._texts[message_id] = self._texts.get(message_id, "") + delta
+        return {"type": "TEXT_MESSAGE_CONTENT", "messageId": message_id, "delta": delta}
 
     def finish(self, answer: Mapping[str, Any]) -> list[Event]:
         """The rest, and the end. answer: of the turn."""
@@ -117,10 +123,10 @@ class ClientRun:
     def _before_interrupt(self, answer: Mapping[str, Any]) -> list[Event]:
         """Where things stand, for a client that comes back to the open question later, from anywhere."""
         state = {"conversation_id": answer.get("conversation_id", ""), "approvals": answer.get("approvals", [])}
-        reply = {"id": self._reply_id, "role": "assistant", "content": str(answer.get("text", ""))}
+        heard = [{"id": id_, "role": "assistant", "content": text} for id_, text in self._texts.items()]
         return [
             {"type": "STATE_SNAPSHOT", "snapshot": {"countersign": state}},
-            {"type": "MESSAGES_SNAPSHOT", "messages": [*self._messages, reply]},
+            {"type": "MESSAGES_SNAPSHOT", "messages": [*self._messages, *heard]},
         ]
 
     def fail(self, *, code: str, message: str) -> list[Event]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cache
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,13 +23,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[dict[st
     asked: list[dict[str, Any]] = []
 
     def put(script: Script) -> list[dict[str, Any]]:
-        async def live_turn(delivery: Any, *, said: Any, happened: Any, **told: Any) -> dict[str, Any]:
+        async def live_turn(delivery: Any, *, waiter: Any, said: Any, happened: Any, **told: Any) -> dict[str, Any]:
             asked.append(told)
             return {**await script(said, happened), "conversation_id": told["conversation_id"]}
 
-        module = ModuleType("shared.flows.live_turn")
-        module.live_turn = live_turn
-        monkeypatch.setitem(sys.modules, "shared.flows.live_turn", module)
+        monkeypatch.setattr("shared.flows.live_turn.live_turn", live_turn)
         return asked
 
     return put

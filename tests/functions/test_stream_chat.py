@@ -39,7 +39,8 @@ async def test_words_are_told_as_they_come_and_the_answer_last(turn: Any):
     ]  # fmt: skip
     assert asked == [
         {
-            "caller": "dev:alice", "tenant": "home", "conversation_id": "c-1", "message": "hi",
+            "principal": "dev:alice", "roles": ["auditor", "member", "operator", "reviewer"], "tenant": "home",
+            "conversation_id": "c-1", "message": "hi",
             "client_message_id": "k", "user_note": "n", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
         }
     ]  # fmt: skip
@@ -186,5 +187,7 @@ async def test_another_media_type_is_refused(turn: Any):
 )
 async def test_nobody_without_the_role_is_heard(turn: Any, name: str, caller: Any, headers: Any, status: int):
     asked = turn(two_words)
-    reply = await call(name, {"message": "hi"}, as_=caller, headers=headers)
+    question = {"threadId": "t", "runId": "r", "messages": [{"id": "u", "role": "user", "content": "hi"}]}
+    body = question if name == "post_agui" else {"message": "hi"}
+    reply = await call(name, body, as_=caller, headers=headers)
     assert (reply.status, asked) == (status, [])
