@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.delivery.handling import Delivery, Flow
     from shared.guard.action_policy import ActionPolicy
     from shared.guard.policy import Policy
+    from shared.ports.action_backend import ActionBackend
     from shared.ports.checkpoint_log import CheckpointLog
     from shared.ports.event_waiter import EventWaiter
     from shared.ports.language_model import LanguageModel
@@ -43,7 +44,33 @@ def action_policy() -> ActionPolicy:
     """The policy that says which actions there may be and who must sign them, loaded from its file once."""
     from shared.guard.action_policy import action_policy_from
 
-    return action_policy_from(_yaml("COUNTERSIGN_ACTION_POLICY", settings().action_policy_file))
+    document = _yaml("COUNTERSIGN_ACTION_POLICY", settings().action_policy_file)
+    return action_policy_from(document, backends=frozenset(backends()))
+
+
+@cache
+def backends() -> dict[str, ActionBackend]:
+    """What carries out effects outside our own store, by the name that the action policy gives it."""
+    from shared.adapters.web.action_backend import HttpActionBackend
+
+    told = settings()
+    if not told.bank_url:
+        return {}
+    return {"bank": HttpActionBackend(name="bank", base_url=told.bank_url, token=told.bank_token)}
+
+
+def configuration() -> dict[str, str]:
+    """What an action is judged and counted under: the code and the policy that are deployed together."""
+    return {"code_version": settings().code_version, "configuration_version": action_policy().version}
+
+
+def own_accounts() -> dict[str, frozenset[str]]:
+    """The accounts that each tenant may pay from."""
+    found: dict[str, set[str]] = {}
+    for line in settings().bank_accounts:
+        tenant, _, account = line.partition("=")
+        found.setdefault(tenant, set()).add(account)
+    return {tenant: frozenset(accounts) for tenant, accounts in found.items()}
 
 
 def _yaml(setting: str, path: Path) -> dict[str, Any]:
@@ -145,7 +172,10 @@ async def shutdown() -> None:
         await lanes().close()
     if model.cache_info().currsize and (asked := model()) is not None:
         await asked.close()
-    for built in (waiter, delivery, lanes, model, policy, action_policy, settings):
+    if backends.cache_info().currsize:
+        for backend in backends().values():
+            await backend.close()
+    for built in (waiter, delivery, lanes, model, policy, action_policy, backends, settings):
         built.cache_clear()
 
 
@@ -162,6 +192,8 @@ def _flows(checkpoints: CheckpointLog) -> dict[str, Flow]:
     from shared.flows.approval_submitted import ApprovalSubmittedFlow
     from shared.flows.classify_transaction import ClassifyTransactionFlow
     from shared.flows.ingestion_completed import IngestionCompletedFlow
+    from shared.flows.perform_action import PerformActionFlow
+    from shared.flows.request_action import RequestActionFlow
     from shared.flows.resolve_parked import ResolveParkedFlow
     from shared.flows.review_transaction import ReviewTransactionFlow
     from shared.flows.sweep_tenant import SweepTenantFlow
@@ -179,6 +211,15 @@ def _flows(checkpoints: CheckpointLog) -> dict[str, Flow]:
         "AnswerApproval": AnswerApprovalFlow(action_policy()),
         "AgentApprovalSubmitted": ApprovalSubmittedFlow(),
         "AgeApproval": AgeApprovalFlow(),
+        "RequestAction": RequestActionFlow(
+            action_policy(),
+            backends(),
+            rules.chart,
+            own_accounts(),
+            memberships=not settings().tenant_claim and settings().auth_mode != "dev",
+            first_operators=frozenset(settings().first_operators),
+        ),
+        "PerformAction": PerformActionFlow(action_policy(), backends(), rules.chart, own_accounts()),
     }
 
 

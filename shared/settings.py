@@ -46,6 +46,10 @@ class Settings:
     model_max_output_tokens: int  # MODEL_MAX_OUTPUT_TOKENS: of a whole turn
     openai_api_key: str  # OPENAI_API_KEY
     openai_base_url: str  # OPENAI_BASE_URL: a compatible endpoint, or https://<resource>.openai.azure.com/openai/v1/
+    bank_url: str  # BANK_URL: "" for no bank; then transfers are denied, and nothing else
+    bank_token: str  # BANK_TOKEN
+    bank_accounts: tuple[str, ...]  # BANK_ACCOUNTS: `tenant=account` by commas; accounts that a tenant may pay from
+    code_version: str  # CODE_VERSION: of what is deployed; metrics carry it with the version of the policy
     first_operators: tuple[str, ...]  # FIRST_OPERATORS: `principal=tenant` by commas; operators to begin with
 
 
@@ -81,10 +85,16 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         model_max_output_tokens=_integer(environment, "MODEL_MAX_OUTPUT_TOKENS", 2_000, low=16, high=100_000),
         openai_api_key=environment.get("OPENAI_API_KEY", ""),
         openai_base_url=environment.get("OPENAI_BASE_URL", ""),
+        bank_url=environment.get("BANK_URL", ""),
+        bank_token=environment.get("BANK_TOKEN", ""),
+        bank_accounts=_bank_accounts(environment.get("BANK_ACCOUNTS", "")),
+        code_version=environment.get("CODE_VERSION", "") or "0.1.0",
         first_operators=_first_operators(environment.get("FIRST_OPERATORS", "")),
     )
     if settings.model and not (settings.openai_api_key or settings.openai_base_url):
         raise ConfigurationError("MODEL needs OPENAI_API_KEY, or OPENAI_BASE_URL of an endpoint that takes none")
+    if settings.bank_url and not settings.bank_token:
+        raise ConfigurationError("BANK_URL needs BANK_TOKEN")
     if auth_mode == "jwt":
         for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI"):
             if not environment.get(name):
@@ -107,6 +117,14 @@ def _first_operators(value: str) -> tuple[str, ...]:
     for line in lines:
         if not re.fullmatch(r"[^=].*=[a-z0-9-]{1,40}", line):
             raise ConfigurationError(f"FIRST_OPERATORS: {line!r} is not principal=tenant (several: by commas)")
+    return lines
+
+
+def _bank_accounts(value: str) -> tuple[str, ...]:
+    lines = tuple(line.strip() for line in value.split(",") if line.strip())
+    for line in lines:
+        if not re.fullmatch(r"[a-z0-9-]{1,40}=[A-Za-z0-9._:-]{1,64}", line):
+            raise ConfigurationError(f"BANK_ACCOUNTS: {line!r} is not tenant=account (several: by commas)")
     return lines
 
 
