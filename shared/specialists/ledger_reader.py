@@ -157,7 +157,12 @@ class LedgerReader:
 
 def row_of(document: Document) -> Row:
     """A `transaction` document as a row."""
-    body, facts = document.body, document.body["facts"]
+    return row_of_body(document.body)
+
+
+def row_of_body(body: Body) -> Row:
+    """A `transaction`'s body as a row."""
+    facts = body["facts"]
     return Row(
         facts["transaction_id"],
         facts["booked_on"],
