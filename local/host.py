@@ -24,7 +24,9 @@ from local import host_json
 from local.event_grid import EventGrid, retry_scale
 from local.http_app import HttpApp
 from local.http_server import HttpServer
+from local.own_bank import close_bank, open_bank
 from local.runtime import Function, Runtime
+from local.sandbox_bank import SandboxBank
 from local.service_bus import Pump
 from local.stream_child import SCRIPT, StreamChild
 from local.stream_proxy import StreamProxy
@@ -62,6 +64,7 @@ class Host:
         self._events: EventGrid | None = None
         self._timers: Timers | None = None
         self._stream: StreamChild | None = None
+        self._bank: SandboxBank | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._fired: set[asyncio.Task[None]] = set()
 
@@ -85,7 +88,7 @@ class Host:
                 f"the app imports the HTTP v2 extension: put that into {SCRIPT}, which the local host serves beside it"
             )
         self.functions = len(runtime.functions)
-        lanes = self._lanes or self._app_lanes()
+        lanes = self._lanes or await self._app_lanes()
         receiver = self._receiver = LaneReceiver(lanes)
         queues = [str(function.binding["queueName"]) for function in runtime.of_kind("service_bus")]
         if twice := {queue for queue in queues if queues.count(queue) > 1}:
@@ -145,11 +148,14 @@ class Host:
             self._events.close()
         if self._close_app is not None:
             await self._close_app()
+        if self._bank is not None:
+            await close_bank(self._bank)
         if self._lock is not None:
             self._lock.close()
 
-    def _app_lanes(self) -> SqliteLanes:
+    async def _app_lanes(self) -> SqliteLanes:
         """The lanes that the app itself sends through: both sides of one process share them."""
+        self._bank = await open_bank(self.data_dir)
         bootstrap = importlib.import_module("shared.bootstrap")
         self._close_app = bootstrap.shutdown
         bootstrap.delivery()  # a wrong policy or setting is one clear line now, not an error at every call
