@@ -50,7 +50,7 @@ async def test_stored_events_come_first_then_new_ones_at_once(conversation: str,
     await reply.pieces.aclose()
 
 
-@pytest.mark.parametrize(("headers", "query"), [({"Last-Event-ID": "1"}, ""), ({}, "after=1"), ({"Last-Event-ID": "1"}, "after=0")])  # noqa: E501  # fmt: skip
+@pytest.mark.parametrize(("headers", "query"), [({"Last-Event-ID": "1"}, ""), ({}, "last_event_id=1"), ({"Last-Event-ID": "1"}, "last_event_id=0")])  # noqa: E501  # fmt: skip
 async def test_a_reader_goes_on_where_it_was(conversation: str, headers: Any, query: str):
     reply = await call("follow_conversation", id=conversation, headers=headers, query=query)
     await anext(reply.pieces)
@@ -61,7 +61,7 @@ async def test_a_reader_goes_on_where_it_was(conversation: str, headers: Any, qu
 async def test_a_silent_stream_beats_and_ends(conversation: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(stream_conversation, "HEARTBEAT_SECONDS", 0.02)
     monkeypatch.setattr(stream_conversation, "FOLLOW_SECONDS", 0.1)
-    reply = await call("follow_conversation", id=conversation, query="after=2")
+    reply = await call("follow_conversation", id=conversation, query="last_event_id=2")
     await anext(reply.pieces)
     frames = await reply.frames()
     assert 2 <= len(frames) <= 6

@@ -80,6 +80,19 @@ def test_the_connection_serves_another_request_after_a_stream(host: Served):
     connection.close()
 
 
+def test_small_pieces_are_not_held_back(host: Served):
+    """Nagle's algorithm would hold the second write of each answer for the 40 ms of a delayed acknowledgement."""
+    connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=10)
+    took = []
+    for _ in range(15):
+        began = time.perf_counter()
+        connection.request("GET", "/api/both/x?live=true")
+        connection.getresponse().read()
+        took.append(time.perf_counter() - began)
+    connection.close()
+    assert sorted(took)[len(took) // 2] < 0.02
+
+
 def test_a_caller_of_http_1_0_gets_no_chunks(host: Served):
     connection, response = opened(host, "/api/ticks/2", "1.0")
     assert response.headers["Transfer-Encoding"] is None
