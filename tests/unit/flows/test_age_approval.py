@@ -1,0 +1,144 @@
+"""Time passes over a card: people are warned, others are called, and in the end it is denied by nobody's hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.flows.age_approval import age_approvals
+from tests.bench import Bench
+from tests.unit.approvals.bench import (
+    action_of,
+    altered,
+    answer,
+    approval_bench,
+    ask,
+    card_of,
+    deliver,
+    notices,
+    recorded,
+    sent,
+    told,
+)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = approval_bench(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_before_its_time_nothing_happens(bench: Bench):
+    await ask(bench.delivery)
+    bench.clock.forward(minutes=59)
+    assert await age_approvals(bench.delivery) == 0
+
+
+async def test_a_card_is_escalated_warned_of_and_expired_each_once_and_in_order(bench: Bench):
+    approval_id = await ask(bench.delivery)
+    happened = []
+    for _ in range(60):
+        bench.clock.forward(minutes=5)
+        await age_approvals(bench.delivery)
+        happened = (await recorded(bench.delivery))[2:]
+    assert happened == ["approval_escalated", "approval_warned", "approval_expired", "action_cancelled"]
+    card, action = await card_of(bench.delivery, approval_id), await action_of(bench.delivery, approval_id)
+    assert (card["state"], card["rejected_by"], card["answered_at"]) == ("expired", "", "")
+    assert card["escalated_at"] < card["warned_at"] < card["expires_at"] <= card["expired_at"]
+    assert (action["state"], action["code"]) == ("cancelled", "approval_expired")
+    said = await notices(bench.delivery)
+    assert [text.split(":")[0] for text in said] == [
+        "Nobody has settled this for long", "Still waiting for 1 person to sign", "Not done",
+    ]  # fmt: skip
+    states = [event["value"] for event in await told(bench.delivery) if event["type"] == "CUSTOM"]
+    assert [(one["state"], one["escalated"], one["warned"]) for one in states] == [
+        ("pending", True, False), ("pending", True, True), ("expired", True, True),
+    ]  # fmt: skip
+    assert sent(bench) == []
+
+
+async def test_a_warning_asks_for_a_person(bench: Bench):
+    approval_id = await ask(bench.delivery)
+    bench.clock.forward(minutes=61)
+    await age_approvals(bench.delivery)
+    runs = (await bench.store.query("household", "run", key=("subject", approval_id))).documents
+    signals = [signal for run in runs for signal in run.body["signals"]]
+    assert [(one["code"], one["requires_human"]) for one in signals] == [("approval_escalated", True)]
+
+
+async def test_a_timer_that_was_away_expires_at_once(bench: Bench):
+    approval_id = await ask(bench.delivery)
+    bench.clock.forward(days=3)
+    assert await age_approvals(bench.delivery) == 1
+    assert (await card_of(bench.delivery, approval_id))["state"] == "expired"
+    assert await age_approvals(bench.delivery) == 0
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+async def test_an_answered_card_is_no_longer_warned_of(bench: Bench, decision: str):
+    approval_id = await ask(bench.delivery)
+    await answer(bench.delivery, approval_id, decision=decision)
+    bench.clock.forward(minutes=239)
+    assert await age_approvals(bench.delivery) == 0
+
+
+async def test_an_approval_that_was_never_used_goes_stale(bench: Bench):
+    approval_id = await ask(bench.delivery)
+    await answer(bench.delivery, approval_id)
+    await deliver(bench)
+    bench.clock.forward(minutes=241)
+    assert await age_approvals(bench.delivery) == 1
+    assert (await card_of(bench.delivery, approval_id))["state"] == "expired"
+    assert (await action_of(bench.delivery, approval_id))["state"] == "cancelled"
+    assert "could be carried out" in (await notices(bench.delivery))[-1]
+
+
+async def test_an_action_on_its_way_is_not_called_back(bench: Bench):
+    """The card is consumed with the intent; nothing is due for it any more."""
+    approval_id = await ask(bench.delivery)
+    await altered(bench.delivery, f"action:{approval_id}", state="intended")
+    bench.clock.forward(minutes=241)
+    await age_approvals(bench.delivery)
+    assert (await action_of(bench.delivery, approval_id))["state"] == "intended"
+
+
+async def test_one_broken_card_holds_up_no_other(bench: Bench):
+    ids = [await ask(bench.delivery, number=number) for number in range(4)]
+    await altered(bench.delivery, f"approval:{ids[0]}", state="mislaid")
+    await altered(bench.delivery, f"approval:{ids[1]}", requested_by=7)
+    bench.clock.forward(minutes=61)
+    assert await age_approvals(bench.delivery) == 2
+    assert [(await card_of(bench.delivery, one))["escalated_at"] != "" for one in ids] == [False, False, True, True]
+
+
+async def test_altered_cards_are_not_sealed_anew_but_time_still_ends_them(bench: Bench):
+    approval_id = await ask(bench.delivery)
+    await altered(bench.delivery, f"approval:{approval_id}", quorum=0)
+    bench.clock.forward(minutes=61)
+    assert await age_approvals(bench.delivery) == 0
+    bench.clock.forward(minutes=200)
+    assert await age_approvals(bench.delivery) == 1
+    assert (await card_of(bench.delivery, approval_id))["state"] == "expired"
+
+
+async def test_two_timers_at_once_and_an_answer_beside_them_leave_one_story(bench: Bench):
+    approval_id = await ask(bench.delivery, amount_minor=200_000)
+    bench.clock.forward(minutes=61)
+    first, second, _ = await asyncio.gather(
+        age_approvals(bench.delivery), age_approvals(bench.delivery), answer(bench.delivery, approval_id, "rita")
+    )
+    assert first + second >= 1
+    happened = await recorded(bench.delivery)
+    assert (happened.count("approval_escalated"), happened.count("approval_answered")) == (1, 1)
+
+
+async def test_no_more_cards_than_the_limit_are_looked_at(bench: Bench):
+    for number in range(5):
+        await ask(bench.delivery, number=number)
+    bench.clock.forward(minutes=61)
+    assert await age_approvals(bench.delivery, limit=3) == 3
+    assert await age_approvals(bench.delivery, limit=3) == 2
