@@ -176,3 +176,12 @@ def page_in(req: func.HttpRequest) -> dict[str, Any]:
     if len(cursor) > 1_000 or not (cursor.isascii() and cursor.isprintable()):
         raise InvalidInputError("this cursor was not given by us; begin again without one", code="invalid_cursor")
     return {"limit": integer_in(req, "limit", default=50, low=1, high=200), "cursor": cursor}
+
+
+def last_event_in(req: func.HttpRequest) -> int:
+    """The number of the last event that a stream's reader has: the header of a reconnecting reader, else the parameter
+    `last_event_id`, else 0."""
+    told: str = req.headers.get("Last-Event-ID") or req.params.get("last_event_id") or "0"
+    if not re.fullmatch(r"[0-9]{1,10}", told):
+        raise InvalidInputError("Last-Event-ID takes the id of an event of this stream", code="last_event_id_malformed")
+    return int(told)

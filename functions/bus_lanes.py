@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from shared.contracts.lanes import DEAD_LETTER_SUFFIX, INGESTION, SWEEP
+from shared.contracts.lanes import ACTIONS, DEAD_LETTER_SUFFIX, INGESTION, MESSAGES, SWEEP
 
 blueprint = func.Blueprint()
 CONNECTION = "SERVICEBUS_CONNECTION"
@@ -25,6 +25,22 @@ async def nightly_anomaly_sweep(message: func.ServiceBusMessage) -> None:
 
 
 @blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name=MESSAGES.queue, connection=CONNECTION, is_sessions_enabled=True
+)
+async def agent_message_posted(message: func.ServiceBusMessage) -> None:
+    """`AgentMessagePosted` and `AgentApprovalSubmitted`."""
+    await _handle(MESSAGES.queue, message)
+
+
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name=ACTIONS.queue, connection=CONNECTION, is_sessions_enabled=True
+)
+async def action_requested(message: func.ServiceBusMessage) -> None:
+    """`RequestAction` and `PerformAction`."""
+    await _handle(ACTIONS.queue, message)
+
+
+@blueprint.service_bus_queue_trigger(
     arg_name="message", queue_name=INGESTION.queue + DEAD_LETTER_SUFFIX, connection=CONNECTION
 )
 async def ingestion_completed_dead_letters(message: func.ServiceBusMessage) -> None:
@@ -38,6 +54,22 @@ async def ingestion_completed_dead_letters(message: func.ServiceBusMessage) -> N
 async def nightly_anomaly_sweep_dead_letters(message: func.ServiceBusMessage) -> None:
     """What the platform gave up on, so that it is parked with a reason like everything else."""
     await _park(SWEEP.queue, message)
+
+
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name=MESSAGES.queue + DEAD_LETTER_SUFFIX, connection=CONNECTION
+)
+async def agent_message_posted_dead_letters(message: func.ServiceBusMessage) -> None:
+    """What the platform gave up on, so that it is parked with a reason like everything else."""
+    await _park(MESSAGES.queue, message)
+
+
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name=ACTIONS.queue + DEAD_LETTER_SUFFIX, connection=CONNECTION
+)
+async def action_requested_dead_letters(message: func.ServiceBusMessage) -> None:
+    """What the platform gave up on, so that it is parked with a reason like everything else."""
+    await _park(ACTIONS.queue, message)
 
 
 async def _handle(lane: str, message: func.ServiceBusMessage) -> None:

@@ -146,7 +146,7 @@ def _query_schema(query: Any) -> JsonObject:
 
 
 def _responses(endpoint: Endpoint, operation: Any, refs: Any, *, signed: bool) -> JsonObject:
-    schema = refs[operation.gives, "serialization"] if operation.gives else {"type": "object"}
+    schema = refs[operation.gives, "serialization"] if operation.gives else {"type": operation.untyped}
     good: JsonObject = {"description": "done", "content": {operation.gives_type: {"schema": schema}}}
     if operation.headers:
         good["headers"] = {name: {"schema": {"type": "string"}} for name in operation.headers}

@@ -6,7 +6,16 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from shared.contracts import answers, approval_answers, approval_requests, audit_answers, history, requests
+from shared.contracts import (
+    answers,
+    approval_answers,
+    approval_requests,
+    audit_answers,
+    conversation_answers,
+    conversation_requests,
+    history,
+    requests,
+)
 from shared.runs.life_cycle import RUN_TRANSITIONS
 
 
@@ -34,10 +43,24 @@ class Operation(NamedTuple):
     may_be_empty: bool = False
     headers: tuple[str, ...] = ()
 
+    @property
+    def untyped(self) -> str:
+        """The JSON Schema type of an answer that has no shape."""
+        return "string" if self.gives_type.startswith("text/") else "object"
+
 
 PAGE = (Query("limit", low=1, high=200, default=50), Query("cursor"))
 LIMIT = Query("limit", low=1, high=200, default=50)
+EVENT_STREAM = "text/event-stream"
 AFTER = Query("after", low=0, high=10**12 - 1, default=0)
+
+POST_MESSAGE = Operation(
+    conversation_answers.MessageAccepted, conversation_requests.MessagePost, status=202, idempotent=True
+)
+GET_CONVERSATION = Operation(conversation_answers.Conversation, query=PAGE)
+LIST_CONVERSATIONS = Operation(conversation_answers.ConversationPage, query=PAGE)
+SETTINGS = Operation(conversation_answers.ConversationLine, conversation_requests.ConversationSettings)
+STREAM = Operation(None, query=(Query("last_event_id", low=0, high=10**10 - 1, default=0),), gives_type=EVENT_STREAM)
 
 OPERATIONS: dict[str, Operation] = {
     "post_transactions": Operation(
@@ -64,6 +87,16 @@ OPERATIONS: dict[str, Operation] = {
     "get_parked": Operation(answers.Parked),
     "replay_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True, may_be_empty=True),
     "discard_parked": Operation(answers.Resolution, requests.ResolutionRequest, idempotent=True, may_be_empty=True),
+    "post_message": POST_MESSAGE,
+    "post_assistant_message": POST_MESSAGE,
+    "get_conversation": GET_CONVERSATION,
+    "get_assistant_conversation": GET_CONVERSATION,
+    "list_conversations": LIST_CONVERSATIONS,
+    "list_assistant_conversations": LIST_CONVERSATIONS,
+    "put_conversation_settings": SETTINGS,
+    "put_assistant_conversation_settings": SETTINGS,
+    "stream_conversation": STREAM,
+    "stream_assistant_conversation": STREAM,
     "list_approvals": Operation(
         approval_answers.ApprovalPage,
         query=(

@@ -26,6 +26,8 @@ from shared.errors import (
 
 log = logging.getLogger("countersign.http")
 
+RETRY = b"retry: 1000\n\n"
+"""Milliseconds after which a reader of a stream comes back."""
 PROBLEM_TYPES = "urn:countersign:problem:"
 STATUS_OF: tuple[tuple[type[Exception], int], ...] = (
     (UnauthenticatedError, 401),
@@ -75,6 +77,16 @@ def json_lines(items: Iterable[Any], *, headers: dict[str, str]) -> func.HttpRes
     sent = {"Cache-Control": "no-store", **headers}
     body = b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in items)
     return func.HttpResponse(body, headers=sent, mimetype="application/x-ndjson")
+
+
+def event_stream(events: Iterable[tuple[int, Any]]) -> func.HttpResponse:
+    """Server-sent events (HTML Standard, 9.2) as one bounded answer: number and event; the reader comes back for more.
+
+    Nobody in between may keep or buffer it.
+    """
+    told = b"".join(b"id: %d\ndata: %b\n\n" % (number, orjson.dumps(event)) for number, event in events)
+    headers = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
+    return func.HttpResponse(RETRY + (told or b": nothing new\n\n"), headers=headers, mimetype="text/event-stream")
 
 
 def problem(failed: Exception, *, correlation_id: str) -> func.HttpResponse:

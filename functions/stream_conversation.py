@@ -5,19 +5,18 @@ The local host leads here what asks for `live=true`.
 """
 
 import logging
-import re
 from collections.abc import AsyncIterator
 
 import azure.functions as func
 import orjson
 from azurefunctions.extensions.http.fastapi import Request, StreamingResponse
 
-from functions.bodies import reference_in
+from functions.bodies import last_event_in, reference_in
 from functions.caller import Caller, caller_of
 from functions.roles import WHO_MAY_STREAM
 from functions.stream_requests import HEARTBEAT, answering_stream, event_stream, frame, request_of
 from functions.stream_turn import HEARTBEAT_SECONDS
-from shared.errors import CountersignError, InvalidInputError
+from shared.errors import CountersignError
 
 log = logging.getLogger("countersign.http")
 
@@ -53,14 +52,6 @@ async def _followed(req: Request, name: str) -> StreamingResponse:
         bootstrap.delivery(), caller.tenant, conversation_id, principal=caller.principal, roles=caller.roles
     )
     return event_stream(_frames(caller, conversation_id, after))
-
-
-def last_event_in(req: func.HttpRequest) -> int:
-    """The number of the last event that the reader has: the header of a reconnecting reader, else `after`, else 0."""
-    told = req.headers.get("Last-Event-ID") or req.params.get("after") or "0"
-    if not re.fullmatch(r"[0-9]{1,10}", told):
-        raise InvalidInputError("Last-Event-ID takes the id of an event of this stream", code="last_event_id_malformed")
-    return int(told)
 
 
 async def _frames(caller: Caller, conversation_id: str, after: int) -> AsyncIterator[bytes]:

@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +208,7 @@ def _flows(checkpoints: CheckpointLog) -> dict[str, Flow]:
         "SweepTenant": SweepTenantFlow(rules, checkpoints),
         "ReviewTransaction": ReviewTransactionFlow(rules),
         "ResolveParked": ResolveParkedFlow(),
+        "AgentMessagePosted": _conversation(rules),
         "AnswerApproval": AnswerApprovalFlow(action_policy()),
         "AgentApprovalSubmitted": ApprovalSubmittedFlow(),
         "AgeApproval": AgeApprovalFlow(),
@@ -221,6 +222,35 @@ def _flows(checkpoints: CheckpointLog) -> dict[str, Flow]:
         ),
         "PerformAction": PerformActionFlow(action_policy(), backends(), rules.chart, own_accounts()),
     }
+
+
+def _conversation(rules: Policy) -> Flow:
+    from shared.flows.answer_message import AnswerMessageFlow
+    from shared.flows.by_model import ModelLimits
+    from shared.specialists.advisors import ADVISORS
+
+    told = settings()
+    return AnswerMessageFlow(
+        policy=action_policy(),
+        chart=rules.chart,
+        advisors=ADVISORS,
+        today=_day_in,
+        clock=time.perf_counter,
+        configuration={"code_version": told.code_version, "configuration_version": action_policy().version},
+        paying_accounts=own_accounts(),
+        model=model(),
+        limits=ModelLimits(seconds=told.model_timeout_ms / 1000, max_output_tokens=told.model_max_output_tokens),
+    )
+
+
+def _day_in(now: datetime, time_zone: str) -> date:
+    """The day in an IANA time zone; of UTC on a machine whose database does not know the zone."""
+    import zoneinfo
+
+    try:
+        return now.astimezone(zoneinfo.ZoneInfo(time_zone)).date()
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return now.date()
 
 
 def _now() -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.contracts.identity import partition_of
@@ -30,12 +31,15 @@ from shared.specialists.advisor import Advisor
 if TYPE_CHECKING:
     from shared.contracts.commands import AgentMessagePostedEnvelope
 
+NO_ACCOUNTS: Mapping[str, frozenset[str]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerMessageFlow:
     """policy: None leaves nothing but advice. chart: the categories of a tenant without its own. advisors: who is
     asked. today: the day in a time zone. clock: seconds that only grow. configuration: {"code_version",
-    "configuration_version"}. model: None works by the grammar. said, happened: a live turn that listens.
+    "configuration_version"}. paying_accounts: of each tenant, that it may pay from. model: None works by the grammar.
+    said, happened: a live turn that listens.
     """
 
     policy: ActionPolicy | None
@@ -44,6 +48,7 @@ class AnswerMessageFlow:
     today: Callable[[datetime, str], date]
     clock: Callable[[], float]
     configuration: Mapping[str, str]
+    paying_accounts: Mapping[str, frozenset[str]] = NO_ACCOUNTS
     model: LanguageModel | None = None
     limits: ModelLimits = STANDARD
     said: Said = nobody_listens
@@ -57,7 +62,8 @@ class AnswerMessageFlow:
 
     async def handle(self, work: Work) -> Outcome:
         begun = self.clock()
-        turn = turn_of(work, chart=self.chart, today=self.today)
+        paying = self.paying_accounts.get(work.command.tenant, frozenset())
+        turn = turn_of(work, chart=self.chart, today=self.today, paying_accounts=paying)
         if turn is None:
             return skipped(work)
         book = Book(turn, said=self.said, happened=self.happened)

@@ -57,6 +57,24 @@ async def events_after(delivery: Delivery, tenant: str, conversation_id: str, *,
     return [one for one in numbered if one.number > after]
 
 
+async def newest(
+    delivery: Delivery,
+    waiter: EventWaiter,
+    tenant: str,
+    conversation_id: str,
+    *,
+    after: int,
+    seconds: float,
+    most: int,
+) -> list[Numbered]:
+    """The next events above `after`, at most `most`, as soon as there are any; [] when none came within `seconds`."""
+    batches = follow(delivery, waiter, tenant, conversation_id, after=after, seconds=seconds, beat_seconds=seconds)
+    async for batch in batches:
+        if batch:
+            return batch[:most]
+    return []
+
+
 async def follow(
     delivery: Delivery,
     waiter: EventWaiter,

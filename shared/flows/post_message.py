@@ -149,8 +149,8 @@ async def _accepted(
     stored = documents.get(conversation_doc_id(post.conversation_id)) or talk.conversation(
         partition, post.conversation_id, owner=post.principal, at=at, when_busy=limits.when_busy
     )
-    gone = await _made_way(delivery, stored, by=post.principal, max_queued=limits.max_queued)
     command = _command(tenant, post, command_id, stored.body["next_turn"], now)
+    gone = await _made_way(delivery, stored, command, by=post.principal, max_queued=limits.max_queued)
     body = talk.enqueued(gone.conversation, command, nonce=delivery.new_salt()[:8])
     answer = _answer(command, at, disposition_of(policy), stored.body["last_sequence"])
     message = talk.user_message(
@@ -179,7 +179,9 @@ async def _accepted(
     return Posted(answer, command, left)
 
 
-async def _made_way(delivery: Delivery, stored: Document, *, by: str, max_queued: int) -> Superseded:
+async def _made_way(
+    delivery: Delivery, stored: Document, command: dict[str, Any], *, by: str, max_queued: int
+) -> Superseded:
     """What the conversation's policy makes of what is still going on: nothing, a refusal, or an end to it."""
     body = stored.body
     when_busy = body["when_busy"]
@@ -191,7 +193,7 @@ async def _made_way(delivery: Delivery, stored: Document, *, by: str, max_queued
             code="conversation_busy",
         )
     if when_busy == "supersede":
-        return await superseded(delivery, stored, by=by)
+        return await superseded(delivery, stored, by=by, command=command)
     if len(body["queue"]) >= max_queued:
         raise StateConflictError(f"{max_queued} messages wait for an answer already", code="conversation_full")
     return NOTHING._replace(conversation=body)

@@ -39,6 +39,7 @@ class Turn(NamedTuple):
     profile: Body
     context: Context
     chart: frozenset[str]
+    paying_accounts: tuple[str, ...]
     late: bool
 
     @property
@@ -49,7 +50,15 @@ class Turn(NamedTuple):
         """A reader for one question."""
         heard = self.context
         accounts = tuple(self.profile["accounts"])
-        return LedgerReader(self.work.store, self.work.partition, heard.today, heard.currency, self.chart, accounts)
+        return LedgerReader(
+            store=self.work.store,
+            partition=self.work.partition,
+            today=heard.today,
+            currency=heard.currency,
+            chart=self.chart,
+            accounts=accounts,
+            paying_accounts=self.paying_accounts,
+        )
 
 
 class Draft(NamedTuple):
@@ -71,7 +80,9 @@ class Draft(NamedTuple):
     degraded: bool = False
 
 
-def turn_of(work: Work, *, chart: frozenset[str], today: Callable[[datetime, str], date]) -> Turn | None:
+def turn_of(
+    work: Work, *, chart: frozenset[str], today: Callable[[datetime, str], date], paying_accounts: frozenset[str]
+) -> Turn | None:
     """The turn, or None when the message is done with. `EarlyError` when another one goes before it."""
     told_of = work.command.payload
     conversation = work.documents.get(conversation_doc_id(told_of.conversation_id))
@@ -94,7 +105,8 @@ def turn_of(work: Work, *, chart: frozenset[str], today: Callable[[datetime, str
         asked=conversation.body["asked"],
         recent=conversation.body["recent"],
     )
-    return Turn(work, conversation.body, message, profile, context, own_chart, late=place < 0)
+    paying = tuple(sorted(paying_accounts))
+    return Turn(work, conversation.body, message, profile, context, own_chart, paying, late=place < 0)
 
 
 class Book:

@@ -38,7 +38,7 @@ class ConversationLines(Shape):
     """What happens to a message while another is being worked or a card is open."""
 
     when_busy: Literal["enqueue", "reject", "supersede"]
-    max_queued: Annotated[int, Field(ge=0, le=100)]
+    max_queued: Annotated[int, Field(ge=0, le=25)]
 
 
 class ActionLine(Shape):

@@ -63,7 +63,8 @@ def every(row: Row) -> bool:
 @dataclass(slots=True)
 class LedgerReader:
     """One per question. today: in the tenant's time zone. currency: the tenant's base currency, "" unknown.
-    chart: the tenant's categories. accounts: the tenant's own, as far as the profile knows them. pages_left: what the
+    chart: the tenant's categories. accounts: the tenant's own, as far as the profile knows them; paying_accounts:
+    those that money may be sent from. pages_left: what the
     question may still cost."""
 
     store: DocumentStore
@@ -72,6 +73,7 @@ class LedgerReader:
     currency: str
     chart: frozenset[str]
     accounts: tuple[str, ...] = ()
+    paying_accounts: tuple[str, ...] = ()
     pages_left: int = MAX_PAGES
 
     async def transactions(
