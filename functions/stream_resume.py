@@ -7,6 +7,7 @@ the card open: it is not answered for anybody. The same entries again are the sa
 from typing import TYPE_CHECKING, Any
 
 from functions.bodies import REFERENCE, errors_of, fingerprint_of
+from functions.bodies import pointer as pointer_of
 from functions.caller import Caller
 from functions.people import command_of
 from functions.stream_turn import Happened, Said, Work
@@ -86,12 +87,21 @@ def _answer_in(payload: Any, pointer: str) -> "ApprovalAnswer":
 
     if not isinstance(payload, dict) or type(payload.get("approved")) is not bool:
         raise not_taken(f"{pointer}/approved", "true or false: nothing else is an answer")
-    told = {NAMES.get(name, name): value for name, value in payload.items() if name != "approved"}
+    if unknown := [name for name in payload if name not in NAMES and name != "approved"]:
+        raise not_taken(f"{pointer}{pointer_of((unknown[0],))}", "there is no such member")
+    told = {NAMES[name]: value for name, value in payload.items() if name in NAMES}
     try:
         return ApprovalAnswer.model_validate({**told, "decision": "approve" if payload["approved"] else "reject"})
     except ValidationError as failed:
-        errors = [{**error, "pointer": pointer + error["pointer"]} for error in errors_of(failed)]
+        errors = [{**error, "pointer": pointer + _theirs(error["pointer"])} for error in errors_of(failed)]
     raise InvalidInputError("the run cannot be started", errors)
+
+
+def _theirs(pointer: str) -> str:
+    """The place in what the client sent: its names are not ours."""
+    first, slash, rest = pointer[1:].partition("/")
+    names = {ours: theirs for theirs, ours in NAMES.items()}
+    return f"/{names.get(first, first)}{slash}{rest}"
 
 
 async def _given(approval_id: str, answer: "ApprovalAnswer", caller: Caller, traceparent: str) -> dict[str, Any]:

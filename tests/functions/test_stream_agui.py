@@ -38,7 +38,7 @@ def wanted(*said: str, **changes: Any) -> dict[str, Any]:
     return {"threadId": "t-1", "runId": "their-run", "messages": messages, "tools": [], "context": [], "state": {}, "forwardedProps": {}} | changes  # noqa: E501  # fmt: skip
 
 
-def judged(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def judged(events: list[dict[str, Any]], *, thread: str = "t-1") -> list[dict[str, Any]]:
     """The events, which a client of the protocol accepts."""
     texts: dict[str, bool] = {}
     for number, event in enumerate(events):
@@ -58,7 +58,7 @@ def judged(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 texts[message] = False
             case "RUN_FINISHED":
                 assert not any(texts.values())
-                assert (event["threadId"], event["runId"]) == ("t-1", "their-run")
+                assert (event["threadId"], event["runId"]) == (thread, "their-run")
     return events
 
 
