@@ -151,7 +151,7 @@ async def _accepted(
     )
     command = _command(tenant, post, command_id, stored.body["next_turn"], now)
     gone = await _made_way(delivery, stored, command, by=post.principal, max_queued=limits.max_queued)
-    body = talk.enqueued(gone.conversation, command, nonce=delivery.new_salt()[:8])
+    body = talk.enqueued(gone.conversation, command, nonce=f"wake-{delivery.new_salt()[:8]}")
     answer = _answer(command, at, disposition_of(policy), stored.body["last_sequence"])
     message = talk.user_message(
         partition, command, author=post.principal, roles=post.roles, text=post.text, user_note=post.user_note,
