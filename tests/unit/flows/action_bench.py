@@ -18,6 +18,7 @@ from shared.approvals.card import Card, approval_doc_id, requested
 from shared.audit.record import Entry
 from shared.audit.trail import HEAD_ID
 from shared.contracts.commands import envelope
+from shared.contracts.instants import parse
 from shared.conversation.documents import conversation
 from shared.delivery.inbox import handle_once
 from shared.delivery.intake import accept
@@ -35,19 +36,25 @@ from tests.unit.flows.bench import policy as money_policy
 TENANT = "household"
 CONVERSATION = "c-1"
 ACTIONS_FILE = Path(__file__).parents[3] / "policies" / "actions.yaml"
-TRANSFER = {"from_account": "giro", "to_account": "landlord", "recipient": "Jo", "amount_minor": 5000, "currency": "EUR"}
+TRANSFER = {
+    "from_account": "giro",
+    "to_account": "landlord",
+    "recipient": "Jo",
+    "amount_minor": 5000,
+    "currency": "EUR",
+}
 WHO = {"kind": "test", "id": "bench"}
 
 
 @cache
-def _document() -> Mapping[str, Any]:
+def policy_document() -> Mapping[str, Any]:
     loaded: Mapping[str, Any] = yaml.load(ACTIONS_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return loaded
 
 
 def action_policy(**of_transfers: Any) -> ActionPolicy:
     """The policy that ships; `of_transfers` changes what it says of transfers."""
-    document = dict(_document())
+    document = dict(policy_document())
     lines = {**document["actions"], "transfer_funds": {**document["actions"]["transfer_funds"], **of_transfers}}
     return action_policy_from({**document, "actions": lines}, backends=frozenset({"bank"}))
 
@@ -57,7 +64,7 @@ class FakeBank:
     """The port in memory. trouble: what the next calls to `perform` meet, in order; then all is well.
 
     done_but_lost and lost: no answer comes, with and without the work done. down: nothing is done. pending, refused.
-    silent: `find`, `state_of` and `ping` fail as well.
+    silent: `find`, `state_of` and `ping` fail as well. repeated: how often it was asked again for what was done.
     """
 
     name: str = "bank"
@@ -66,6 +73,7 @@ class FakeBank:
     trouble: list[str] = field(default_factory=list)
     silent: bool = False
     performed: int = 0
+    repeated: int = 0
     asked: list[str] = field(default_factory=list)
 
     async def perform(
@@ -103,6 +111,7 @@ class FakeBank:
             raise RetryableError("the bank does not answer", code="backend_unavailable")
 
     def _moved(self, arguments: Mapping[str, Any], key: str, met: str) -> Effect:
+        self.repeated += key in self.effects
         if key not in self.effects:
             if met == "refused":
                 self.effects[key] = Effect("refused", "r-0", "account_closed", "the account is closed")
@@ -117,9 +126,7 @@ class FakeBank:
 
 def bank() -> FakeBank:
     open_ = {"currency": "EUR", "status": "active", "owner_name": "Somebody"}
-    return FakeBank(
-        accounts={"giro": {**open_, "balance_minor": 100_000}, "landlord": {**open_, "balance_minor": 0}}
-    )
+    return FakeBank(accounts={"giro": {**open_, "balance_minor": 100_000}, "landlord": {**open_, "balance_minor": 0}})
 
 
 def flows_of(backend: FakeBank | None, rules: ActionPolicy, **more: Any) -> dict[str, Any]:
@@ -188,7 +195,7 @@ async def wish(
     if talk is None:
         documents.append(conversation(TENANT, CONVERSATION, owner="alice", when_busy="enqueue", at=action.sort))
     commands = [request_of(bench, action_id)] if judged.outcome == "Applied" else []
-    await _commit(bench, documents, commands, f"wish-{turn}", "action_proposed", action.body)
+    await recorded(bench, documents, commands, "action_proposed", action.body)
     return action_id
 
 
@@ -206,7 +213,7 @@ async def sign(bench: Bench, action_id: str, *people: str) -> None:
             assert action is not None
             documents.append(life_cycle.moved(action, "requested", at=at))
             commands = [request_of(bench, action_id)]
-        await _commit(bench, documents, commands, f"{person}-{action_id}", "approval_answered", signed.body)
+        await recorded(bench, documents, commands, "approval_answered", signed.body)
 
 
 def request_of(bench: Bench, action_id: str) -> dict[str, Any]:
@@ -220,9 +227,11 @@ def request_of(bench: Bench, action_id: str) -> dict[str, Any]:
     )
 
 
-async def _commit(
-    bench: Bench, documents: Sequence[Any], commands: Sequence[dict[str, Any]], key: str, what: str, body: Body
+async def recorded(
+    bench: Bench, documents: Sequence[Any], commands: Sequence[dict[str, Any]], what: str, body: Body
 ) -> None:
+    """One commit as a flow makes it, with its audit record and what it sends."""
+    key = f"{what}-{body['action_id']}-{bench.clock().isoformat()}"
     head = await bench.store.read(TENANT, HEAD_ID)
     entries = [Entry(what, WHO, {"action": body["action_id"]}, {"state": body["state"]})]
     await accept(bench.delivery, TENANT, commands, key=key, documents=documents, entries=entries, head=head)
@@ -237,8 +246,6 @@ async def deliver(bench: Bench, *, limit: int = 20) -> list[str]:
 
 
 async def deliver_one(bench: Bench) -> str:
-    from shared.contracts.instants import parse
-
     message = bench.bus.sent[0]
     if message.scheduled_at and parse(message.scheduled_at) > bench.clock.now:
         bench.clock.now = parse(message.scheduled_at)
