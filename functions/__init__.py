@@ -3,6 +3,7 @@
 from functions import (
     bus_lanes,
     grid_decisions,
+    http_actions,
     http_approvals,
     http_audit,
     http_conversations,
@@ -26,6 +27,7 @@ BLUEPRINTS = (
     http_findings.blueprint,
     http_conversations.blueprint,
     http_approvals.blueprint,
+    http_actions.blueprint,
     http_tenant.blueprint,
     bus_lanes.blueprint,
     grid_decisions.blueprint,

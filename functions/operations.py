@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from shared.actions.life_cycle import TRANSITIONS as ACTION_TRANSITIONS
 from shared.contracts import (
+    action_answers,
     answers,
     approval_answers,
     approval_requests,
@@ -115,6 +117,13 @@ OPERATIONS: dict[str, Operation] = {
     "answer_assistant_approval": Operation(
         approval_answers.Answered, approval_requests.ApprovalAnswer, idempotent=True
     ),
+    "list_actions": Operation(action_answers.ActionPage, query=(Query("state", tuple(ACTION_TRANSITIONS)), *PAGE)),
+    "get_action": Operation(action_answers.Action),
+    "get_statement": Operation(None, gives_type="text/csv", headers=("X-Truncated",)),
+    "list_budgets": Operation(action_answers.BudgetPage, query=PAGE),
+    "get_preferences": Operation(action_answers.Preferences),
+    "list_drafts": Operation(action_answers.DraftPage, query=PAGE),
+    "get_action_metrics": Operation(action_answers.ActionMetrics, query=(Query("days", low=1, high=90, default=7),)),
     "list_findings": Operation(answers.FindingPage, query=(Query("state", ("open", "closed")), *PAGE)),
     "close_finding": Operation(answers.Finding, requests.FindingClosure),
     "get_profile": Operation(answers.Profile, headers=("ETag",)),

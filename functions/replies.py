@@ -79,6 +79,17 @@ def json_lines(items: Iterable[Any], *, headers: dict[str, str]) -> func.HttpRes
     return func.HttpResponse(body, headers=sent, mimetype="application/x-ndjson")
 
 
+def file_reply(text: str, *, mimetype: str, name: str, headers: dict[str, str]) -> func.HttpResponse:
+    """A file to keep, under `name`. A browser must not take it for anything but `mimetype`."""
+    sent = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "X-Content-Type-Options": "nosniff",
+        **headers,
+    }
+    return func.HttpResponse(text.encode(), headers=sent, mimetype=mimetype)
+
+
 def event_stream(events: Iterable[tuple[int, Any]]) -> func.HttpResponse:
     """Server-sent events (HTML Standard, 9.2) as one bounded answer: number and event; the reader comes back for more.
 
