@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
-from shared.conversation.patterns import words
+from shared.conversation.patterns import plain, words
 
 _TYPES: Final = {
     "checking": "checking chequing current",
     "savings": "savings saving",
-    "credit card": "visa mastercard amex jcb discover maestro",
+    "credit card": "visa mastercard amex jcb discover maestro unionpay diners",
     "debit card": "debit",
     "app balance": "wallet in-app",
 }
@@ -28,9 +30,13 @@ _TWO_WORDS: Final = {
 _MINE: Final = words("my our own mine")
 _THEIRS: Final = words("their his her hers theirs someone's somebody's someones else's friend's another's")
 _SOURCE: Final = words("from use using via with out through by")
+_CARDS: Final = words("visa mastercard amex jcb discover maestro unionpay diners card debit")
 _TARGET: Final = words("to into in for onto towards")
 _BETWEEN: Final = words("the a an of different other another some primary main joint new old personal account money")
 _OWNERLESS: Final = words("please it is ok okay yes no just and or that this go be send pay transfer check checking")
+
+
+_ELSEWHERE: Final = re.compile(r"\b(?:from|via|using)\s+(?:my\s+|the\s+)?([A-Z][\w-]+)")
 
 
 class Sides(NamedTuple):
@@ -47,9 +53,9 @@ class _Mention(NamedTuple):
     side: str
 
 
-def sides_in(plain_text: str, *, asked: str = "") -> Sides:
-    """The accounts that plain words name. asked: the slot that our last reply asked for."""
-    said = plain_text.split()
+def sides_in(text: str, *, asked: str = "") -> Sides:
+    """The accounts that these words name. asked: the slot that our last reply asked for."""
+    said = plain(text).split()
     mentions, at = [], 0
     while at < len(said):
         kind, length = _kind_at(said, at)
@@ -60,7 +66,8 @@ def sides_in(plain_text: str, *, asked: str = "") -> Sides:
     target = {one.kind for one in mentions if one.side in {"target", "own"}}
     if not target and source and any(pair in _pairs(said) for pair in _TO_THEIRS):
         target = source
-    problem = "which account" if len(source) > 1 or len(target) > 1 else ""
+    unknown = not source and any(_kind_at([name.lower()], 0)[0] == "" for name in _ELSEWHERE.findall(text))
+    problem = "which account" if len(source) > 1 or len(target) > 1 or unknown else ""
     own = any(one.side == "own" for one in mentions)
     return Sides("".join(sorted(source)[:1]), "".join(sorted(target)[:1]), own, problem)
 
@@ -69,11 +76,11 @@ _TO_THEIRS: Final = frozenset({("to", "hers"), ("to", "theirs"), ("into", "hers"
 
 
 def _pairs(said: Sequence[str]) -> frozenset[tuple[str, str]]:
-    return frozenset(zip(said, said[1:], strict=False))
+    return frozenset(pairwise(said))
 
 
 def _kind_at(said: Sequence[str], at: int) -> tuple[str, int]:
-    two = _TWO_WORDS.get(tuple(said[at : at + 2]), "")  # type: ignore[call-overload]
+    two = _TWO_WORDS.get((said[at], said[at + 1]), "") if at + 1 < len(said) else ""
     if two == "app balance" and said[at] in {"my", "the", "in"}:
         paying = at > 0 and said[at - 1] in _SOURCE | {"of", "money"}
         two = two if paying else ""
@@ -105,5 +112,7 @@ def _side(said: Sequence[str], start: int, end: int, asked: str) -> str:
     if owner == "theirs":
         return "target"
     if owner == "mine":
-        return "own" if preposition == "target" and said[start - 2 : start - 1] not in (["in"], ["for"]) else "source"
+        card = said[end - 1] == "card" or said[start] in _CARDS
+        lies_in = said[start - 2 : start - 1] in (["in"], ["for"])
+        return "own" if preposition == "target" and not card and not lies_in else "source"
     return preposition or ("target" if asked == "recipient_account_type" else "source")

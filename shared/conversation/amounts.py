@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from shared.contracts.currencies import EXPONENTS
 from shared.conversation.currency_names import CENTS, candidates, dots_group, meant
+from shared.conversation.patterns import words
 from shared.conversation.numbers import SCALES, TWO_WAYS, Number, figure, spoken
 
 _TOKEN: Final = re.compile(
@@ -32,7 +33,8 @@ _BOUNDS: Final = {
     "over": "at_least", "above": "at_least", "exceeding": "at_least", "least": "at_least",
     "under": "at_most", "below": "at_most", "most": "at_most", "maximum": "at_most", "than": "than",
     "about": "about", "around": "about", "roughly": "about", "approximately": "about", "nearly": "about",
-    "almost": "about", "maybe": "about", "perhaps": "about", "circa": "about",
+    "almost": "about", "maybe": "about",
+    "between": "about", "perhaps": "about", "circa": "about",
 }  # fmt: skip
 _THAN: Final = {
     "more": "at_least",
@@ -41,6 +43,9 @@ _THAN: Final = {
     "less": "at_most",
     "smaller": "at_most",
 }
+_HYPHEN: Final = re.compile(r"(?<=[a-z])-(?=[a-z])")
+_OVER: Final = [[verb, "over"] for verb in ("transfer", "send", "wire", "move", "sending", "it")]
+_SIGNS: Final = words("$ € £ ¥ ₹ ₩ ₺ ₴ ₪ us$ a$ c$ ca$ nz$ hk$ s$ r$")
 _PARTS: Final = frozenset("half quarter couple few dozen".split())
 LARGEST_MINOR: Final = 2**53 - 1
 
@@ -76,7 +81,7 @@ class _Scan(NamedTuple):
 
 def amounts_in(text: str, *, home: str, expected: bool = False) -> tuple[Found, ...]:
     """Every amount, in the order written. home: the tenant's currency. expected: we asked for an amount."""
-    tokens = list(_TOKEN.finditer(text))
+    tokens = list(_TOKEN.finditer(_HYPHEN.sub(" ", text)))
     texts = [token[0] for token in tokens]
     lowers = [word.lower() for word in texts]
     scan = _Scan(texts, lowers, [t.start() for t in tokens], [t.end() for t in tokens], home, expected)
@@ -101,7 +106,7 @@ def _amount_at(scan: _Scan, at: int) -> tuple[Money, int] | None:
     if number is None:
         return None
     end = first + number.length
-    after = candidates(scan.texts[end]) if end < len(scan.texts) else ()
+    after = candidates(scan.texts[end]) if end < len(scan.texts) and not _leads_on(scan, end) else ()
     if not before and not after and end < len(scan.lowers) and scan.lowers[end] in CENTS:
         return _cents(scan, at, number, end)
     if not before and not after and not _stands_for_money(scan, at, end, number):
@@ -112,6 +117,11 @@ def _amount_at(scan: _Scan, at: int) -> tuple[Money, int] | None:
     currency, problem = _currency(before, after, scan.home)
     money = _money(scan, at, number, currency, problem)
     return _with_cents(scan, money, end) if after or before else (money, end)
+
+
+def _leads_on(scan: _Scan, at: int) -> bool:
+    """Whether a currency sign belongs to the number behind it: "$50 $60"."""
+    return scan.texts[at] in _SIGNS and at + 1 < len(scan.texts) and scan.texts[at + 1][0].isdigit()
 
 
 def _number_at(scan: _Scan, at: int, currency: str) -> Number | None:
@@ -133,7 +143,8 @@ def _stands_for_money(scan: _Scan, at: int, end: int, number: Number) -> bool:
     lone_word = not scan.texts[at][0].isdigit() and number.digits < 2
     if after in _COUNTS or before in _NOT_MONEY_BEFORE or before in {"-", "#", "/"} or lone_word:
         return scan.expected and len(scan.texts) <= 2
-    if scan.expected or before in _MONEY_FOLLOWS or (number.decimals == 2 and scan.texts[at][0].isdigit()):
+    ranged = at >= 2 and before in {"and", "to", "or", "-", "\u2013"} and scan.texts[at - 2][0].isdigit()
+    if ranged or scan.expected or before in _MONEY_FOLLOWS or (number.decimals == 2 and scan.texts[at][0].isdigit()):
         return True
     named = at >= 2 and scan.texts[at - 1][:1].isupper() and scan.lowers[at - 2] in _MONEY_FOLLOWS
     return named and scan.texts[at][0].isdigit()
@@ -167,10 +178,12 @@ def _money(scan: _Scan, at: int, number: Number, currency: str, problem: str) ->
 
 def _minus(scan: _Scan, at: int) -> bool:
     before = scan.lowers[at - 1] if at else ""
-    return before == "minus" or (before in {"-", "−"} and (at < 2 or scan.ends[at - 2] < scan.starts[at - 1]))
+    return before == "minus" or (before in {"-", "\u2212"} and (at < 2 or scan.ends[at - 2] < scan.starts[at - 1]))
 
 
 def _bound(scan: _Scan, at: int) -> str:
+    if scan.lowers[max(0, at - 2) : at] in _OVER:
+        return ""
     bound = _BOUNDS.get(scan.lowers[at - 1], "") if at else ""
     if bound == "than":
         return _THAN.get(scan.lowers[at - 2], "") if at > 1 else ""

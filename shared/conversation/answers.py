@@ -11,7 +11,7 @@ from shared.conversation.context import WISH, Context, intent_of
 from shared.conversation.intent import Intent, Reading
 from shared.conversation.marks import Marked
 from shared.conversation.patterns import any_of, plain
-from shared.conversation.slots import Said, heard_in, visibility
+from shared.conversation.slots import Heard, Said, heard_in, visibility
 
 SOURCE: Final = "grammar"
 SURE_BP: Final = 9500
@@ -85,18 +85,24 @@ def _filled(pending: Intent, marked: Marked, clauses: Sequence[Clause], heard: C
     """The pending intent with what this message adds or corrects; None when it says nothing about it."""
     telling = [clause for clause in clauses if "not" not in clause.moods or visibility(clause.text)]
     text = " , ".join(clause.text for clause in telling)
-    found = heard_in(pending.name, Said(text, marked, heard.categories, heard.asked, pending.missing, filling=True))
+    found = heard_in(pending.name, Said(text, marked, heard.categories, heard.asked, pending))
     if not found.slots and not found.problem:
         return None
-    filled = intent_of(pending.name, {**pending.slots, **found.slots}, (*pending.missing, *found.unclear))
+    filled = filled_in(pending, found)
     if found.problem:
         return unsure(found.problem, filled)
-    hindrance = _hindrance(pending.name, telling)
+    hindrance = _hindrance(pending.name, telling) if filled.acts else ""
     if hindrance:
         return unsure(DOUBTS[hindrance], filled)
     if filled == pending and not pending.missing:
         return None
     return sure(filled)
+
+
+def filled_in(pending: Intent, found: Heard) -> Intent:
+    """The pending intent with what was found besides; a slot that became unclear is asked for again."""
+    kept = {slot: value for slot, value in pending.slots.items() if slot not in found.unclear}
+    return intent_of(pending.name, {**kept, **found.slots}, (*pending.missing, *found.unclear))
 
 
 def _hindrance(name: str, clauses: Sequence[Clause]) -> str:

@@ -12,50 +12,41 @@ from shared.conversation.phrases import Phrases
 
 OPENERS: Final[Mapping[str, Phrases]] = {
     "": (  # politeness and fillers: they change nothing
-        "please", "pls", "kindly", "ok", "okay", "o.k", "alright", "all right", "right", "well", "so", "then", "now",
-        "also", "and", "but", "just",
-        "actually", "hi", "hello", "hey", "there", "good morning|afternoon|evening|day", "thanks", "thank you",
-        "thankyou", "thanks|thank|you a lot|million",
-        "great", "perfect", "cool", "nice", "good", "fine", "yes", "yeah", "yep", "yup", "ye", "sure", "of course",
-        "absolutely", "really", "instead",
-        "first", "next", "finally", "in that case", "again", "rather", "right now", "immediately", "i see", "got it",
-        "awesome", "wonderful", "oh",
-        "sounds good", "while you are at it", "by the way", "as well", "too", "this time", "today", "sorry",
-        "excuse me", "for your|the help",
-        "for|with .. help|assistance|information|info", "very much", "so much",
+        "please|pls|kindly|ok|okay|o.k|alright|right|well|so|then|now|also|and|but|just|actually|really|instead|rather",
+        "hi|hello|hey|there|thanks|thankyou|great|perfect|cool|nice|good|fine|awesome|wonderful|oh|sorry|bank|again|too",
+        "yes|yeah|yep|yup|ye|sure|absolutely|no|first|next|finally|immediately|today|here|countersign",
+        "because|since|as|hence|therefore", "all right", "of course", "in that case", "right now", "i see", "got it",
+        "good morning|afternoon|evening|day", "thank you", "thanks|thank|you a lot|million", "sounds good", "by the way",
+        "last|next|one|another thing .. is to?", "one more thing", "while you are at it", "as well", "this time",
+        "excuse me", "for your|the help", "for|with .. help|assistance|information|info", "very|so much", "for me",
         "that|this|it is great|good|fine|nice|cool|perfect|okay|ok|right",
-        "because|since|as|hence|therefore", "now|here", "bank", "one more thing", "for me", "countersign", "no",
     ),
     "wish": (
-
-        "i|we also|just|actually|really|now|only|still? need|want|wish|require|wanted|intend|plan|needed|prefer|desire also|just|really|actually|you? to?",
-
-        "i|we would|will|should? also|just|now|really|actually|rather? like|love|prefer also|just|really|actually|now|you|for? to?",
-        "i|we also|just|really? have|got|had also? got|to to?",
-        "i|we am|are also|just|really? going|looking|trying|hoping|planning|ready|about|wishing to?",
-        "i|we was|were hoping|looking|wondering|planning to?", "i have another",
-        "i|we must|will|shall also|now|just?",
-        "would|will like|love also|just? to?", "need|want|like|wish|have also|just? to?",
-        "let us", "let me", "go ahead and?", "can|could|would|will you please|kindly|also|now|just|quickly|maybe?",
-        "would|do you mind", "be able to?", "will you be able to?",
-        "you can|could|may|should also|now|just?", "help|assist me|us|in|with? to|with|in?", "help", "to",
-        "me to|with?", "you to|please?", "to also|now|just|actually|quickly?",
+        "i|we <adverb>? need|want|wish|require|wanted|intend|plan|needed|prefer|desire <adverb>|you? to?",
+        "i|we would|will|should? <adverb>? like|love|prefer <adverb>|you|for? to?", "i have another",
+        "i|we <adverb>? have|got|had also? got|to to?", "i|we must|will|shall <adverb>?",
+        "i|we am|are <adverb>? going|looking|trying|hoping|planning|ready|about|wishing to?",
+        "i|we was|were hoping|looking|wondering|planning to?",
+        "would|will like|love also|just? to?", "need|want|like|wish|have <adverb>? to?",
+        "let us|me", "go ahead and?", "can|could|would|will you please|kindly|maybe|<adverb>?", "would|do you mind",
+        "be able to?", "will you be able to?", "you can|could|may|should <adverb>?", "help",
+        "help|assist me|us|in|with? to|with|in?", "to <adverb>|quickly?", "me to|with?", "you to|please?",
         "making|doing|with", "try to|and", "make sure you? to?", "i meant|mean|wanted to? say? please?",
     ),
     "asks": (
-
-        "can|could|may|might|should|shall|do|did|does|must|would|will|am|was|were|are|have|had i|we|he|she|they|it|someone|anyone|people|my|the|this|that|there|your|you also?",
-        "how", "what", "when", "why", "where", "which", "who", "whether", "is|was|has|are|were", "any way|chance to?",
-        "i|we wonder|wondered", "i|we am|are|was|were thinking|considering|debating|wondering|curious|unsure|not",
-        "i|we think|thought|guess|might|may|could|can|should",
-        "thinking about|of", "considering|wondering|debating|unsure", "not sure",
-        "tell|show|explain me? how|whether|if|what|why",
+        "can|could|may|might|should|shall|must|would|will|am|was|were|are|have|had <someone>|my|the|this|that|there|your also?",
+        "do|did|does i|we|he|she|they|you|someone|anyone|people|my|the|this|that also?", "does it",
+        "are|were|did|have|had you", "how|what|when|why|where|which|who|whether", "is|was|has|are|were",
+        "any way|chance to?", "i|we wonder|wondered", "wondering", "tell|show|explain me? how|whether|if|what|why",
+    ),
+    "open": (
+        "i|we am|are|was|were thinking|considering|debating|curious|unsure|not", "thinking about|of",
+        "i|we think|thought|guess|might|may|could|can|should", "considering|debating|unsure", "not sure",
     ),
     "not": (
-        "do|did|does|would|will|should|can|could|must|am|are|is not", "never", "not", "no longer",
-        "stop|avoid|cancel|refuse|undo|reverse|abort|reject|revoke|decline",
-        "i|we|you do|did|would|will|should|can|could|must|may|am|are not", "i|we|you never", "without",
-        "no need to?", "rather not", "hold off on?", "instead of", "forget about",
+        "do|did|does|would|will|should|can|could|must|am|are|is not", "never|not|without", "no longer", "no need to?",
+        "stop|avoid|cancel|refuse|undo|reverse|abort|reject|revoke|decline", "i|we|you never", "rather not",
+        "i|we|you do|did|would|will|should|can|could|must|may|am|are not", "hold off on?", "instead of", "forget about",
     ),
 }  # fmt: skip
 
@@ -64,7 +55,6 @@ VETOES: Final[Mapping[str, Phrases]] = {
         "if", "suppose|supposing|imagine|pretend|hypothetically|theoretically|assuming|unless|otherwise",
         "what happens|would|if",
         "in theory|case", "let us say", "for example|instance", "an example", "e.g", "provided that", "would have",
-        "instead of",
     ),
     "reported": (
 
@@ -84,10 +74,12 @@ VETOES: Final[Mapping[str, Phrases]] = {
         "in the future", "schedule|scheduled|standing",
         "monday|tuesday|wednesday|thursday|friday|saturday|sunday", "a|per week|month|year|day",
     ),
+    "dated": (),
     "negated": (
-        "not|never|cancel|without|except|nobody|none|nothing|neither|nor", "no longer", "rather than", "no one",
+        "not|never|cancel|without|except|nobody|none|nothing|neither|nor", "no longer", "instead of", "rather than", "no one",
     ),
-    "open": ("or|either|maybe|perhaps|possibly|probably|whichever|whatever|whoever|undecided", "not sure", "and or"),
+    "taken back": ("kidding|joking|joke", "scratch|forget that|it", "second thought|thoughts", "wait no?", "nevermind", "never mind"),
+    "open": ("send|give|pay|wire|transfer|lend me|us", "to me|us|myself", "each|both|twice|thrice|double|half|split|divide|percent", "attention|regards|greetings|wishes|respects", "or|either|maybe|perhaps|possibly|probably|whichever|whatever|whoever|undecided", "not sure", "and or"),
     "told": (
         "was|were|has|have|had|did|does|failed|bounced|arrived|happened|went|seems|appears|cost|costs",
         "transfer|payment is|are",
@@ -96,15 +88,16 @@ VETOES: Final[Mapping[str, Phrases]] = {
 """Words in the sentence of a wish that keep it from being one: it is asked back, never acted on."""
 
 UNDAUNTED: Final[Mapping[str, frozenset[str]]] = {
-    "change_notifications": frozenset({"supposed", "later", "negated", "open", "told"}),
+    "change_notifications": frozenset({"supposed", "later", "dated", "negated", "open", "told"}),
     "set_budget": frozenset({"later"}),
-    "recategorise": frozenset({"told"}),
-    "export_statement": frozenset({"told"}),
-    "draft_message": frozenset({"supposed", "reported", "later", "negated", "open", "told"}),
+    "recategorise": frozenset({"told", "dated"}),
+    "export_statement": frozenset({"told", "dated", "open"}),
+    "draft_message": frozenset({"supposed", "reported", "later", "dated", "negated", "open", "told", "taken back"}),
 }  # fmt: skip
 """Vetoes that are no veto for this wish: a reminder is "when" something happens, a budget is "a month"."""
 
 POLITE: Final[Phrases] = (
+    "i|we was|were hoping|looking|wondering|planning", "she|he has",
     "if you would|could|can|may|please|will not? mind?", "if possible", "if that is ok|okay|fine|alright|possible",
     "if you do not mind", "when you can", "when you get a chance",
     "that works", "any account", "so far",
@@ -113,6 +106,10 @@ POLITE: Final[Phrases] = (
 
 LOOKING: Final[Phrases] = ("show|list|find|check|tell|see|give|what|how|why|explain|get|view|display|look|search|any",)
 """How a request for information begins."""
+TELLING: Final[Phrases] = (
+    "balance|balances|budget|budgets|spend|spent|spending|transactions|afford|bills|subscriptions",
+)
+"""Words that make a clause a question about the ledger, whatever its form."""
 PAYING: Final[Phrases] = ("from|of|via|using|use|with|through my|the in-app|app? balance", "in-app|app balance")
 """An account to pay from, not a question about it."""
 
@@ -138,7 +135,7 @@ HELP: Final[Phrases] = (
 )  # fmt: skip
 GOODBYE: Final[Phrases] = (
     "bye|goodbye|cya|farewell", "see you|ya", "good night|bye", "have a .. day|one|evening|weekend|night",
-    "that is|was|will be all|it|enough|everything", "that will be all|it",
+    "that|this is|was all|it|enough|everything", "that will be all|it",
     "talk|speak to? you? later|soon", "take care", "later", "all done|set", "i am done|good|finished",
     "nothing else|more", "so long",
 )  # fmt: skip

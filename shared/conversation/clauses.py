@@ -7,9 +7,12 @@ A mood other than "wish" or "question" keeps a clause from being acted on. Fail 
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-from shared.conversation.asides import LOOKING, OPENERS, PAYING, POLITE, UNDAUNTED, VETOES
+from shared.conversation.asides import LOOKING, OPENERS, PAYING, POLITE, TELLING, UNDAUNTED, VETOES
+from shared.conversation.days import Span
+from shared.conversation.marks import Marked
 from shared.conversation.patterns import any_of, plain
 from shared.conversation.phrases import QUESTIONS, WISHED_FOR, WISHES
 
@@ -17,13 +20,14 @@ _SENTENCE_END: Final = re.compile(r"(?<=[.?!;])\s+|\n+")
 _JOINT: Final = re.compile(r"(,)\s*|\s+(?=(?:and|so|but|then|because|or)\s)|\s+(?=as i\s)", re.IGNORECASE)
 _ORDINAL: Final = re.compile(r"\b[0-9]{1,2}(?:st|nd|rd|th)\b")
 _OPENERS: Final = tuple((mood, any_of(phrases)) for mood, phrases in OPENERS.items())
-_WISHES: Final = tuple((name, any_of(phrases)) for name, phrases in WISHES.items())
-_WISHED_FOR: Final = tuple((name, any_of(phrases)) for name, phrases in WISHED_FOR.items())
-_QUESTIONS: Final = tuple((name, any_of(phrases)) for name, phrases in QUESTIONS.items())
-_VETOES: Final = tuple((mood, any_of(phrases)) for mood, phrases in VETOES.items())
+_WISHES: Final = tuple((name, any_of(phrases)) for name, phrases in WISHES)
+_WISHED_FOR: Final = tuple((name, any_of(phrases)) for name, phrases in WISHED_FOR)
+_QUESTIONS: Final = tuple((name, any_of(phrases)) for name, phrases in QUESTIONS)
+_VETOES: Final = tuple((mood, any_of(phrases)) for mood, phrases in VETOES.items() if phrases)
 _POLITE: Final = any_of(POLITE)
 _PAYING: Final = any_of(PAYING)
 _LOOKING: Final = any_of(LOOKING)
+_TELLING: Final = any_of(TELLING)
 _FRAMED: Final = frozenset({"wish"})
 
 
@@ -33,7 +37,9 @@ DOUBTS: Final = {
     "supposed": "it sounds like a supposition, not a wish",
     "reported": "it sounds like what somebody else said",
     "later": "it is for another day or for again and again, and I can only do it once and now",
-    "open": "it leaves open which",
+    "dated": "it names a day, and I can only do it now",
+    "taken back": "it takes back what it says",
+    "open": "it leaves something open",
     "negated": "there is a 'not' in it",
     "told": "it sounds like something that has happened",
 }
@@ -58,11 +64,12 @@ class Clause(NamedTuple):
     firm: bool = False
 
 
-def clauses_of(text: str, *, ahead: bool) -> tuple[Clause, ...]:
-    """The clauses of a marked text. ahead: whether the text names a day that is still to come: a wish for later."""
+def clauses_of(marked: Marked, today: date) -> tuple[Clause, ...]:
+    """The clauses of a marked text."""
+    text = marked.text
     found: list[Clause] = []
     for sentence in _SENTENCE_END.split(text):
-        vetoes = _vetoes(plain(sentence), ahead=ahead)
+        vetoes = _vetoes(plain(sentence), dated=any(not _is_today(span, today) for span in marked.days_of(sentence)))
         pieces = [piece for piece in _JOINT.split(sentence) if piece and piece.strip(" .?!;")]
         asked, apart = sentence.rstrip().endswith("?"), False
         for piece in pieces:
@@ -82,30 +89,31 @@ def clauses_of(text: str, *, ahead: bool) -> tuple[Clause, ...]:
 
 def _clause(piece: str, vetoes: frozenset[str], *, asked: bool) -> Clause:
     whole = plain(piece)
-    rest, moods = peeled(whole)
+    name, rest, moods = _heard(whole)
     asking = "asks" in moods or (asked and "wish" not in moods)
     clause = Clause(piece, rest, moods=moods, vetoes=vetoes, asking=asking)
-    name = _wish(rest, moods)
     if name == "send_message":
         return clause._replace(name="draft_message", mood="sends")
     if name:
         return clause._replace(name=name, mood=_mood(name, moods | ({"asks"} if asking else frozenset()), vetoes))
     whole = _PAYING.sub(" ", whole)
     name = next((name for name, found in _QUESTIONS if found.search(whole)), "")
-    firm = asking or asked or "wish" in moods or _LOOKING.match(rest) is not None
+    firm = "asks" in moods or _LOOKING.match(rest) is not None or _TELLING.search(whole) is not None
     return clause._replace(name=name, mood="question", firm=firm) if name else clause
 
 
-def peeled(words: str) -> tuple[str, frozenset[str]]:
-    """The words without their openers, and the moods that those lent them."""
-    moods: set[str] = set()
+def _heard(words: str) -> tuple[str, str, frozenset[str]]:
+    """The wish that the words begin with after some of their openers, "" for none; what is left; and the openers' moods."""
+    moods: frozenset[str] = frozenset()
     while True:
+        name = _wish(words, moods)
         hits = [(hit.end(), mood) for mood, found in _OPENERS if (hit := found.match(words))]
-        if not hits:
-            return words, frozenset(moods - {""})
+        hits = [hit for hit in hits if not ("open" in moods and hit[1] == "asks")]  # "I should have it" asks nothing
+        if name or not hits:
+            return name, words, moods
         end, mood = max(hits, key=lambda hit: hit[0])
         words = words[end:].lstrip()
-        moods.add(mood)
+        moods |= {mood} - {""}
 
 
 def _wish(rest: str, moods: frozenset[str]) -> str:
@@ -123,13 +131,17 @@ def _mood(name: str, moods: frozenset[str], vetoes: frozenset[str]) -> str:
     if name == "change_notifications":
         heard -= {"not"}
     heard -= UNDAUNTED.get(name, frozenset())
-    order = ("not", "asks", *VETOES)
+    order = ("not", *DOUBTS)
     return next((mood for mood in order if mood in heard), "wish")
 
 
-def _vetoes(sentence: str, *, ahead: bool) -> frozenset[str]:
+def _is_today(span: Span, today: date) -> bool:
+    return span.since == today and span.until == today + timedelta(days=1)
+
+
+def _vetoes(sentence: str, *, dated: bool) -> frozenset[str]:
     sentence = _POLITE.sub(" ", sentence)
     found = {mood for mood, veto in _VETOES if veto.search(sentence)}
-    if ahead or _ORDINAL.search(sentence):
-        found.add("later")
+    if dated or _ORDINAL.search(sentence):
+        found.add("dated")
     return frozenset(found)

@@ -26,6 +26,7 @@ MOST_INTENTS: Final = 3
 _CORRECTION: Final = any_of(CORRECTION)
 _AFFIRM: Final = any_of(AFFIRM)
 _DENY: Final = any_of(DENY)
+_POINTING: Final = any_of(("it|that|this|them|the",))
 _ANOTHER: Final = any_of(("another|also|too|more|second|additional|extra", "as well"))
 
 
@@ -45,21 +46,27 @@ def read(text: str, *, heard: Context) -> Reading:
     marked = mark(text, home=heard.currency, today=heard.today, expected=heard.expects_money)
     if marked.crowded:
         return answers.unsure("it says more at once than I can follow")
-    ahead = any(span.since is not None and span.since > heard.today for span in marked.days)
-    clauses = clauses_of(marked.text, ahead=ahead)
-    groups = _groups(clauses, heard)
+    clauses = clauses_of(marked, heard.today)
+    groups = _groups(clauses, heard, answering=heard.pending is not None)
     if not groups:
-        return answers.reading(marked, clauses, heard)
-    doubted = _doubted(groups, marked, heard)
+        answer = answers.reading(marked, clauses, heard)
+        groups = _groups(clauses, heard, answering=False) if answer.unsure and not answer.candidate else []
+        if not groups:
+            return answer
+    doubted = _doubted(groups, clauses, marked, heard)
     return doubted or _joined(_merged(groups, marked, heard), clauses, heard)
 
 
-def _groups(clauses: Sequence[Clause], heard: Context) -> list[Group]:
-    """Each clause that names an intent, with the clauses around it that name none."""
+def _groups(clauses: Sequence[Clause], heard: Context, *, answering: bool) -> list[Group]:
+    """Each clause that names an intent, with the clauses around it that name none.
+
+    answering: we talk about something, so what is no question by its form is part of the answer.
+    """
+    answering = answering or any(clause.mood == "wish" for clause in clauses)
     groups: list[Group] = []
     ahead: list[str] = []
     for clause in clauses:
-        name = _name(clause, groups, heard)
+        name = "" if answering and clause.mood == "question" and not clause.firm else _name(clause, groups, heard)
         if name:
             groups.append(Group(name, clause.mood, " , ".join([*ahead, clause.text])))
             ahead = []
@@ -73,36 +80,48 @@ def _groups(clauses: Sequence[Clause], heard: Context) -> list[Group]:
 
 
 def _name(clause: Clause, groups: Sequence[Group], heard: Context) -> str:
-    """The clause's intent, "" for none. While something is missing, what is no clear question is part of the answer."""
-    if clause.mood == "question" and heard.pending and heard.pending.missing and not clause.firm:
-        return ""
+    """The clause's intent, "" for none."""
     if clause.name == "transaction":
         talked = groups[-1].name if groups else heard.pending.name if heard.pending else ""
         return "request_payment" if talked == "request_payment" else "transfer"
     return clause.name
 
 
-def _doubted(groups: Sequence[Group], marked: Marked, heard: Context) -> Reading | None:
+def _doubted(groups: Sequence[Group], clauses: Sequence[Clause], marked: Marked, heard: Context) -> Reading | None:
     """What to ask back when the mood of a wish is not plain, None when all is."""
     wishes = [group for group in groups if group.mood != "question"]
     doubts = [group for group in wishes if group.mood != "wish"]
+    if wishes and _taken_back(clauses):
+        return answers.unsure(DOUBTS["taken back"])
     if not doubts:
         return None
     if all(group.mood == "not" for group in wishes):
         return answers.sure(Intent("deny", {}))
     if len(wishes) > 1 or doubts[0].mood == "not":
         return answers.unsure("it wants one thing and not another")
-    return answers.unsure(DOUBTS[doubts[0].mood], _intent(doubts[0], _found(doubts[0], marked, heard), heard))
+    found = _found(doubts[0], marked, heard)
+    about = heard.pending is not None and heard.pending.name == doubts[0].name and not found.slots
+    return answers.unsure(DOUBTS[doubts[0].mood], None if about else _intent(doubts[0], found, heard))
+
+
+def _taken_back(clauses: Sequence[Clause]) -> bool:
+    """Whether something after the first wish takes it back: "send $50 to Anna. Wait, no"."""
+    first = next(at for at, clause in enumerate(clauses) if clause.name)
+    later = clauses[first + 1 :]
+    if clauses[first].name == "draft_message":
+        return False
+    refusals = (not clause.name and _DENY.match(plain(clause.text)) and not visibility(clause.text) for clause in later)
+    return any("taken back" in clause.vetoes for clause in later) or any(refusals)
 
 
 def _intent(group: Group, found: Heard, heard: Context) -> Intent:
     """The group's intent; together with the pending one, when it goes on with that."""
-    pending, alone = heard.pending, intent_of(group.name, found.slots, found.unclear)
-    if pending and pending.name == group.name and _goes_on(pending, group, alone):
-        alone = intent_of(group.name, {**pending.slots, **found.slots}, (*pending.missing, *found.unclear))
-    if group.name == "transfer" and "account_type" in heard.recent and "account_type" not in found.unclear:
-        alone = intent_of(group.name, {"account_type": heard.recent["account_type"], **alone.slots}, alone.missing)
-    return alone
+    pending, intent = heard.pending, intent_of(group.name, found.slots, found.unclear)
+    if pending and pending.name == group.name and _goes_on(pending, group, intent):
+        intent = answers.filled_in(pending, found)
+    if group.name == "transfer" and "account_type" in heard.recent and "account_type" not in intent.missing:
+        intent = intent._replace(slots={"account_type": heard.recent["account_type"], **intent.slots})
+    return intent
 
 
 def _goes_on(pending: Intent, group: Group, alone: Intent) -> bool:
@@ -110,15 +129,13 @@ def _goes_on(pending: Intent, group: Group, alone: Intent) -> bool:
     words = plain(group.text)
     if pending.missing or _CORRECTION.search(words):
         return True
-    return bool(alone.missing) and not _ANOTHER.search(words)
+    refers = bool(alone.slots) or _POINTING.search(words) is not None
+    return bool(alone.missing) and refers and not _ANOTHER.search(words)
 
 
 def _found(group: Group, marked: Marked, heard: Context) -> Heard:
     pending = heard.pending if heard.pending and heard.pending.name == group.name else None
-    if pending is None:
-        return heard_in(group.name, Said(group.text, marked, heard.categories, ""))
-    said = Said(group.text, marked, heard.categories, heard.asked, pending.missing, filling=True)
-    return heard_in(group.name, said)
+    return heard_in(group.name, Said(group.text, marked, heard.categories, heard.asked if pending else "", pending))
 
 
 def _merged(groups: Sequence[Group], marked: Marked, heard: Context) -> list[tuple[Group, Heard]]:

@@ -24,6 +24,7 @@ _QUOTED: Final = re.compile(
     r"|\b(?:says|said|reads|wrote|states|note|memo|text|message|subject|email|letter|description)\s*:.*\Z",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
+_DOTS: Final = re.compile(r"\.{2,}|\u2026")
 _LEAD: Final = re.compile(r"\A\w+\s*:")
 
 
@@ -60,7 +61,7 @@ class Marked(NamedTuple):
 
 def mark(text: str, *, home: str, today: date, expected: bool) -> Marked:
     """home: the tenant's currency. expected: whether our last reply asked for an amount."""
-    text = _PRIVATE.sub("", text).replace("’", "'").replace("‘", "'")
+    text = _DOTS.sub(". ", _PRIVATE.sub("", text).replace("\u2019", "'").replace("\u2018", "'"))
     originals: dict[str, str] = {}
     quoted = [(hit.start(), hit.end()) for hit in _QUOTED.finditer(text)]
     quotes = tuple(_LEAD.sub("", text[start:end]).strip(" `\"'“”„«»>\n\t") for start, end in quoted[:MOST])

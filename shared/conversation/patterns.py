@@ -2,7 +2,7 @@
 
 A phrase is words: `show|list` either word, `please?` perhaps a word, `..` up to six words in between, `<amount>`,
 `<days>`, `<quote>` something that was set aside before (`marks.py`). Matching is on plain text: small letters, no
-punctuation, short forms written out ("I'd" is "i would").
+punctuation, short forms written out ("I'd" is "i would"). `<money>`, `<entries>` and so on are one word of a group.
 """
 
 from __future__ import annotations
@@ -15,14 +15,35 @@ from typing import Final
 AMOUNT: Final = "\ue000-\ue0ff"
 QUOTE: Final = "\ue100-\ue1ff"
 DAYS: Final = "\ue200-\ue2ff"
-_STANDS_FOR: Final = {"<amount>": f"[{AMOUNT}]", "<quote>": f"[{QUOTE}]", "<days>": f"[{DAYS}]"}
+_GROUPS: Final = {
+    "notices": "notification notifications alert alerts email emails sms texts push reminder reminders",
+    "message": "message email mail note letter reply text sms response reminder",
+    "file": "statement statements csv pdf spreadsheet export",
+    "make": "make create generate prepare produce process arrange",
+    "change": "change fix update adjust raise lower increase decrease reduce bump cut",
+    "money": "money funds fund cash amount total",
+    "payment": "transfer transfers payment payments remittance",
+    "entries": "transactions transaction payments payment purchases purchase charges charge debits refunds refund deposits "
+    "withdrawals transfers transfer expenses expense entries orders",
+    "judged": "categorised categorized classified flagged marked labelled labeled filed booked counted tagged treated",
+    "spent": "spend spent pay paid cost costs costing blow blew drop dropped",
+    "bought": "buy bought purchase purchased shop pay paid receive received charge charged",
+    "adverb": "also just really actually now only still rather",
+    "someone": "i we he she they it someone somebody anyone everyone people",
+}
+_STANDS_FOR: Final = {
+    "<amount>": f"[{AMOUNT}]",
+    "<quote>": f"[{QUOTE}]",
+    "<days>": f"[{DAYS}]",
+    **{f"<{name}>": "|".join(line.split()) for name, line in _GROUPS.items()},
+}
 _GAP: Final = r"(?: \S+){0,6}?"
 _SHORT_FORMS: Final = (
     ("won't", "will not"), ("can't", "can not"), ("cannot", "can not"), ("let's", "let us"), ("n't", " not"), ("'ll", " will"),
     ("'ve", " have"), ("'re", " are"), ("i'd", "i would"), ("i'm", "i am"), ("what's", "what is"), ("whats", "what is"),
     ("that's", "that is"), ("thats", "that is"), ("it's", "it is"), ("where's", "where is"), ("how's", "how is"),
     ("who's", "who is"), ("wanna", "want to"), ("gonna", "going to"), ("gotta", "got to"), ("dont ", "do not "),
-    ("didnt ", "did not "), ("e-mail", "email"), ("re-cat", "recat"), ("re-class", "reclass"),
+    ("didnt ", "did not "), ("e-mail", "email"), ("trasfer", "transfer"), ("tranfer", "transfer"), ("transfre", "transfer"), ("trnasfer", "transfer"), ("re-cat", "recat"), ("re-class", "reclass"),
 )  # fmt: skip
 _NOT_A_WORD: Final = re.compile(r"[^\w'&@.\-\ue000-\ue2ff]+|(?<!\w)['.\-]+|['.\-]+(?!\w)")
 
@@ -34,9 +55,9 @@ def words(line: str) -> frozenset[str]:
 
 def plain(text: str) -> str:
     """Small letters, words one space apart, short forms written out."""
-    text = text.lower().replace("’", "'")
-    if "'" in text or "t " in text or "cannot" in text or "w" in text:
-        for short, long in _SHORT_FORMS:
+    text = text.lower().replace("\u2019", "'")
+    for short, long in _SHORT_FORMS:
+        if short in text:
             text = text.replace(short, long)
     return " ".join(_NOT_A_WORD.sub(" ", text).split())
 

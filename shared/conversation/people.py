@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from shared.conversation.asides import AFFIRM, DENY, SMALL_TALK
-from shared.conversation.patterns import any_of, words
+from shared.conversation.patterns import any_of, plain, words
 
-_TOKEN: Final = re.compile(r"[\w'&@.\-]*[\w']|[\ue000-\ue2ff]|,")
+_TOKEN: Final = re.compile(r"[\w'&@.\-]*[\w']|&|[\ue000-\ue2ff]|,")
 _NO_NAME: Final = words(
     "i i'm i'd i'll please thanks thank my the it this that visa mastercard amex jcb checking savings saving account "
     "monday tuesday wednesday thursday friday saturday sunday usd eur gbp ok okay yes no send transfer pay and also now "
@@ -32,19 +33,26 @@ _KIN: Final = {
 _NOT_PEOPLE: Final = words(
     "me you us him her them it someone somebody anyone anybody everyone whoever all any this that these those both one "
     "same other another be do go get make pay cover buy help settle send have see keep use eat save invest spend give "
-    "transfer complete confirm check the a an my his their our your its account accounts funds fund money cash bank card "
+    "spare transfer complete confirm check the a an my his their our your its account accounts funds fund money cash bank card "
     "today tomorrow now later private public please contact work date on in at by from for and or so as with savings "
     "saving checking current theirs hers mine yours home rent bills"
+)
+_LEADS_TO: Final = words(
+    ", it them money funds fund transfer payment send sent pay wire go going this that sending payable make no not "
+    "instead but and please request demand collect ask asking cash like"
 )
 _ENDS: Final = words(
     "please from for now today and using with via in on , thanks thank by out so right privately his her their at's"
 )
+_OWNED: Final = words("account accounts savings saving checking current bank credit debit way please and")
 _PARTICLES: Final = words("de da del della di van von der den la le of & bin ibn al el")
-_COPULAS: Final = words("is be named called contact recipient it's name's")
+_COPULAS: Final = words("is be name named called contact recipient it's name's")
 _RECEIVES: Final = words("needs gets should needed wants receives to will is")
-_VERBS: Final = words("pay send give owe lend repay wire tip transfer sending paying giving owes deposit forward")
+_TO_RECEIVE: Final = [["to", "have"], ["to", "get"], ["to", "receive"], ["to", "be"]]
+_VERBS: Final = words("pay send give owe lend repay wire tip transfer sending paying giving owes deposit forward sent")
 _ASKS: Final = words("ask charge bill invoice request")
 _YES_OR_NO: Final = any_of((*AFFIRM, *DENY, *SMALL_TALK))
+_ELSEWHERE: Final = words("from at via using by not in on since my i")
 _WITHOUT: Final = words("not except never n't")
 
 
@@ -55,20 +63,28 @@ class Named(NamedTuple):
     problem: str = ""
 
 
-def payee_in(text: str, *, asked: bool) -> Named:
-    """Who is to be paid. asked: our last reply asked for the name, so a bare name is the answer."""
+def payee_in(text: str, *, lacking: bool, asked: bool) -> Named:
+    """Who is to be paid. lacking: nobody has been named yet, so a bare name may be the answer. asked: our last reply
+    asked for the name, so the one name in the message is the answer, wherever it stands.
+    """
     tokens = _tokens(text)
-    strong = _after(tokens, {"to", "ot"}, lower=True) + _after(tokens, _VERBS, lower=False)
-    found = strong or _after(tokens, {"with"}, lower=False) or _told(tokens) or _after(tokens, {"for"}, lower=False)
-    return _one(found or (_bare(tokens) if asked else []))
+    strong = _after(tokens, {"to", "ot", "into", "onto"}, lower=True) + _after(tokens, _VERBS, lower=False)
+    found = (
+        strong
+        or _owner(tokens)
+        or _after(tokens, {"with"}, lower=False)
+        or _told(tokens)
+        or _after(tokens, {"for"}, lower=False)
+    )
+    return _one(found or (_bare(tokens) if lacking else []) or (_anywhere(tokens) if asked else []))
 
 
-def payer_in(text: str, *, asked: bool) -> Named:
-    """Who is asked to pay."""
+def payer_in(text: str, *, lacking: bool, asked: bool) -> Named:
+    """Who is asked to pay. lacking and asked: as above."""
     tokens = _tokens(text)
     found = _after(tokens, {"from"}, lower=True) + _after(tokens, _ASKS, lower=True)
     found = found or _after(tokens, {"with", "to", "for", "ot"}, lower=False) or _told(tokens)
-    return _one(found or (_bare(tokens) if asked else []))
+    return _one(found or (_bare(tokens) if lacking else []) or (_anywhere(tokens) if asked else []))
 
 
 def addressee_in(text: str) -> Named:
@@ -97,8 +113,17 @@ def _after(tokens: Sequence[str], leads: frozenset[str] | set[str], *, lower: bo
             continue
         name = _name_at(tokens, at + 1, lower=lower)
         if name:
-            found.append(name)
+            found += [name, *_listed(tokens, at + 1, name)]
     return found
+
+
+def _listed(tokens: Sequence[str], at: int, name: str) -> list[str]:
+    """A second name beside the first: "to Anna and Bob"."""
+    rest = [token for token in tokens[at + 1 : at + 10] if token != ","]
+    last = name.split()[-1]
+    joined = [after for one, after in pairwise(rest) if one in {"and", "or", "plus"} and _is_name(after)]
+    behind = bool(rest) and (last in tokens[at : at + 10])
+    return joined[:1] if behind else []
 
 
 def _name_at(tokens: Sequence[str], at: int, *, lower: bool) -> str:
@@ -111,7 +136,13 @@ def _name_at(tokens: Sequence[str], at: int, *, lower: bool) -> str:
         return _KIN[tokens[at].lower().removesuffix("'s")]
     if _is_name(tokens[at]):
         return _whole_name(tokens, at)
-    if lower and not skipped and _lower_name(tokens, at):
+    led = (
+        at < 2
+        or set(map(str.lower, tokens)) & _VERBS
+        and tokens[at - 2].lower() in _LEADS_TO
+        or "\ue000" <= tokens[at - 2] <= "\ue2ff"
+    )
+    if lower and not skipped and led and _lower_name(tokens, at):
         return tokens[at].removesuffix("'s").removesuffix("'")
     return ""
 
@@ -132,7 +163,9 @@ def _whole_name(tokens: Sequence[str], at: int) -> str:
     while at < len(tokens) and len(parts) < 6:
         token = tokens[at]
         if token.endswith(("'s", "'")):
-            return " ".join([*parts, token.removesuffix("'").removesuffix("'s")])
+            owned = tokens[at + 1].lower().removesuffix("'s") if at + 1 < len(tokens) else ""
+            known = not owned.isalpha() or owned in _OWNED
+            return " ".join([*parts, token.removesuffix("'").removesuffix("'s")]) if known else ""
         joins = token in _PARTICLES and at + 1 < len(tokens) and _is_name(tokens[at + 1])
         if not (_is_name(token) or (parts and joins)):
             break
@@ -149,21 +182,47 @@ def _lower_name(tokens: Sequence[str], at: int) -> bool:
     return word.removesuffix("'s").isalpha() and alone and word.lower() not in _NOT_PEOPLE
 
 
+def _owner(tokens: Sequence[str]) -> list[str]:
+    """ "Anna's savings account": whose account it goes to."""
+    pairs = (one for one, after in pairwise(tokens) if one.endswith(("'s", "'")) and after.lower() in _OWNED)
+    return [one.removesuffix("'").removesuffix("'s") for one in pairs if _is_name(one.removesuffix("'s"))]
+
+
 def _told(tokens: Sequence[str]) -> list[str]:
     """ "the contact is Anna", "Anna needs it", "for Anna to receive", "Anna's way"."""
     found = []
     for at, token in enumerate(tokens):
         if token.lower() in _COPULAS and at + 1 < len(tokens) and _is_name(tokens[at + 1]):
             found.append(_whole_name(tokens, at + 1))
-    way = [one.removesuffix("'s") for one, after in zip(tokens, tokens[1:], strict=False) if after == "way"]
-    if tokens and _is_name(tokens[0]) and len(tokens) > 1 and tokens[1] in _RECEIVES:
+        elif _is_name(token) and tokens[at + 1 : at + 2] == ["way"]:
+            found.append(token.removesuffix("'s"))
+        elif _is_name(token) and tokens[at + 1 : at + 3] in _TO_RECEIVE:
+            found.append(token)
+    if len(tokens) > 1 and _is_name(tokens[0]) and tokens[1] in _RECEIVES:
         found.append(tokens[0])
-    return found + way
+    return found
 
 
 def _bare(tokens: Sequence[str]) -> list[str]:
-    """A name that is the whole answer, give or take a courtesy."""
+    """A name that is the whole answer or one part of it, give or take a courtesy: "Anna, from my savings"."""
     if _YES_OR_NO.match(" ".join(tokens).lower()):
+        return []
+    parts = " ".join(tokens).split(" , ")
+    return [name for part in parts for name in _lone(part.replace(",", "").split())]
+
+
+def _anywhere(tokens: Sequence[str]) -> list[str]:
+    """Names that stand anywhere but at the beginning, where any word has a capital letter."""
+    found = []
+    for at in range(1, len(tokens)):
+        begins = _is_name(tokens[at]) and not _is_name(tokens[at - 1]) and tokens[at - 1] != ","
+        if begins and tokens[at - 1].lower() not in _ELSEWHERE:
+            found.append(_whole_name(tokens, at))
+    return [name for name in found if name]
+
+
+def _lone(tokens: Sequence[str]) -> list[str]:
+    if _YES_OR_NO.search(plain(" ".join(tokens))):
         return []
     said = [token for token in tokens if token.lower() not in _COURTESIES]
     if not said or len(said) > 3 or not all(token.replace("'", "").isalpha() for token in said):

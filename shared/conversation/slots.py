@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from shared.conversation.accounts import sides_in
+from shared.conversation.accounts import Sides, sides_in
 from shared.conversation.categories import category_in
-from shared.conversation.intent import Slots
+from shared.conversation.intent import Intent, Slots
 from shared.conversation.marks import Marked
 from shared.conversation.merchants import merchant_in
 from shared.conversation.patterns import any_of, plain
@@ -46,6 +46,9 @@ _RELATIVE: Final = any_of(("by <amount>", "<amount> more|less|extra|higher|lower
 _TRANSACTION_ID: Final = re.compile(
     r"\b(?:transaction|payment|charge|id|txn)\s+(?:id\s+|number\s+)?#?([\w.:-]*[0-9][\w.:-]*)\b"
 )
+_LOOSE_NUMBER: Final = re.compile(
+    r"(?<![\w.#@:/-])(?<!account )(?<!number )(?<!invoice )(?<!ending )(?<!ending in )(?<!card )(?<!order )[0-9][0-9.,]*(?!\w*@)"
+)
 _NOTE: Final = re.compile(
     r"\b(?:note|memo|reference|message|description|comment)\s+(?:of\s+|saying\s+|that\s+says\s+|is\s+)?([\ue100-\ue1ff])"
 )
@@ -57,19 +60,27 @@ _WORDED: Final = re.compile(
 class Said(NamedTuple):
     """The words of one intent. text: as written, marked. asked: the slot that our last reply asked for.
 
-    filling: they may answer or correct an intent that is talked about already; missing: what that one lacks.
+    pending: the intent of this kind that is talked about already, which they may answer or correct.
     """
 
     text: str
     marked: Marked
     chart: tuple[str, ...]
     asked: str
-    missing: tuple[str, ...] = ()
-    filling: bool = False
+    pending: Intent | None = None
 
     @property
     def words(self) -> str:
         return plain(self.text)
+
+    @property
+    def named(self) -> str:
+        """The recipient that has been named before."""
+        return str(self.pending.slots.get("recipient", "")) if self.pending else ""
+
+    def lacks(self, slot: str) -> bool:
+        """Whether the pending intent lacks this slot, so that a bare word may be it."""
+        return self.pending is not None and slot in self.pending.missing
 
 
 class Heard(NamedTuple):
@@ -122,29 +133,33 @@ def _days(said: Said, *, ahead: bool = True) -> Heard:
 
 
 def _transfer(said: Said) -> Heard:
-    named = payee_in(said.text, asked="recipient" in said.missing)
-    sides = sides_in(said.words, asked=said.asked)
+    named = payee_in(said.text, lacking=said.lacks("recipient"), asked=said.asked == "recipient")
+    sides = sides_in(said.text, asked=said.asked)
     slots: dict[str, str | int | bool] = {}
-    problem = named.problem or sides.problem
-    if named.name:
-        slots["recipient"] = named.name
-    elif sides.own and sides.target:
-        slots["recipient"] = OWN_ACCOUNT
+    problem, unclear = named.problem or sides.problem, ("account_type",) if sides.problem else ()
+    recipient = named.name or (OWN_ACCOUNT if sides.own and not said.named else "")
+    if sides.own and recipient != OWN_ACCOUNT or (named.name and said.named == OWN_ACCOUNT):
+        problem, unclear = (
+            problem or "it names a person and an account of one's own",
+            ("account_type", "recipient_account_type"),
+        )
+        sides = Sides()
+    if recipient == OWN_ACCOUNT and not sides.source:
+        problem, unclear = problem or "from which account", ("account_type",)
+    if category_in(plain(recipient), said.chart, leaf=False).name:
+        recipient, problem = "", problem or "a category is named where a person should be"
+    if recipient:
+        slots["recipient"] = recipient
     if sides.source:
         slots["account_type"] = sides.source
     if sides.target:
         slots["recipient_account_type"] = sides.target
-    if sides.own and named.name:
-        own = slots.pop("recipient_account_type", None)
-        problem = problem or ("it names a person and an account of one's own to send to" if own else "")
-        slots.pop("account_type", None)
-    unclear = ("account_type",) if sides.problem or (sides.own and named.name) else ()
     return _paid(said, slots, problem)._replace(unclear=unclear)
 
 
 def _request(said: Said) -> Heard:
-    named = payer_in(said.text, asked="recipient" in said.missing)
-    sides = sides_in(said.words)
+    named = payer_in(said.text, lacking=said.lacks("recipient"), asked=said.asked == "recipient")
+    sides = sides_in(said.text)
     paying = "a request takes no money from an account of one's own" if sides.source else ""
     slots: dict[str, str | int | bool] = {"recipient": named.name} if named.name and not paying else {}
     return _paid(said, slots, named.problem or paying)
@@ -158,8 +173,8 @@ def _paid(said: Said, slots: dict[str, str | int | bool], problem: str) -> Heard
     note = _NOTE.search(said.text)
     if note:
         slots["note"] = said.marked.quotes_of(note[1])[0][:140]
-    days = _days(said).problem
-    return Heard({**slots, **money.slots}, problem or money.problem or days)
+    loose = "there is a number in it that I cannot place" if _LOOSE_NUMBER.search(said.text) else ""
+    return Heard({**slots, **money.slots}, problem or money.problem or loose)
 
 
 def _budget(said: Said) -> Heard:
@@ -233,7 +248,7 @@ def _budget_status(said: Said) -> Heard:
 
 
 def _balance(said: Said) -> Heard:
-    sides = sides_in(said.words, asked=said.asked)
+    sides = sides_in(said.text, asked=said.asked)
     kind = sides.source or sides.target
     return Heard({"account_type": kind} if kind and not sides.problem else {})
 
@@ -241,7 +256,7 @@ def _balance(said: Said) -> Heard:
 def _notifications(said: Said) -> Heard:
     topics = [topic for topic, phrases in TOPICS.items() if any_of(phrases).search(said.words)]
     channels = [channel for channel, phrases in CHANNELS.items() if any_of(phrases).search(said.words)]
-    slots: dict[str, str | int | bool] = {"enabled": _OFF.search(said.words) is None} if not said.filling else {}
+    slots: dict[str, str | int | bool] = {"enabled": _OFF.search(said.words) is None} if said.pending is None else {}
     if len(topics) == 2 and "everything" in topics:
         topics.remove("everything")
     if topics:
