@@ -130,12 +130,15 @@ def dues(one: Recurring, until: date) -> tuple[date, ...]:
     return tuple(found)
 
 
-def later(day: date, period: Period, steps: int) -> date:
-    """`steps` periods after `day`: the same day of the month, or the last of a shorter one."""
-    if period.days:
-        return day + timedelta(days=period.days * steps)
-    year, month = divmod(day.year * 12 + day.month - 1 + period.months * steps, 12)
+def months_later(day: date, months: int) -> date:
+    """The same day of another month, or the last of a shorter one. months: also below 0."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def later(day: date, period: Period, steps: int) -> date:
+    """`steps` periods after `day`."""
+    return months_later(day, period.months * steps) if period.months else day + timedelta(days=period.days * steps)
 
 
 def _place(first: date, period: Period, steps: int, shift: int) -> date:

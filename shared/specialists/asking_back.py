@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from shared.conversation.categories import SPOKEN
 from shared.specialists.advisor import Advice
 from shared.specialists.ledger_reader import MAX_PAGES, Found, LedgerReader
 from shared.specialists.selection import branch
@@ -14,13 +15,21 @@ def unknown_category(category: str, chart: Iterable[str], *, leaf: bool = False)
     """Asks for another category. leaf: a whole branch will not do."""
     names = sorted(chart)
     within = [one for one in names if branch(one) == category] if leaf else []
-    near = within[:8] or nearest(category, {*names, *({branch(one) for one in names} if not leaf else ())})
+    near = within[:8] or _like(category, names if leaf else sorted({*names, *map(branch, names)}))
     if within:
         text = f"{quoted(category)} is a whole group of categories."
     else:
         text = f"There is no category {quoted(category)} here."
     hint = f" Do you mean {_either(near)}?" if near else " Which of your categories do you mean?"
     return Advice(text + hint, {"unknown_category": visible(category), "nearest": near}, asks="category")
+
+
+def _like(category: str, names: Sequence[str]) -> list[str]:
+    """The categories whose name, or another word that people use for them, is most like this."""
+    spoken = {name: name for name in names}
+    for name in names:
+        spoken |= {other: name for other in SPOKEN.get(name.rpartition(".")[2], ()) if other not in spoken}
+    return list(dict.fromkeys(spoken[one] for one in nearest(category, spoken)))
 
 
 def unknown_merchant(merchant: str, names: Iterable[str], when: str, unread: Sequence[str] = ()) -> Advice:
