@@ -5,12 +5,24 @@ become one message. Source: docs.ag-ui.com, protocol version 1.0 (events, interr
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 type Event = dict[str, Any]
 
 PROTOCOL_VERSION = "1.0"
 _ENDS = ("RUN_FINISHED", "RUN_ERROR")
+
+
+@dataclass(slots=True)
+class _Message:
+    """A message that is being told. told: what the client has heard; stored: what its events have said so far."""
+
+    id: str
+    told: str = ""
+    stored: str = ""
+    stored_id: str = ""
+    is_open: bool = False
 
 
 class ClientRun:
@@ -23,15 +35,10 @@ class ClientRun:
         self._names = {"threadId": thread_id, "runId": run_id}
         self._messages = list(messages)
         self._texts: dict[str, str] = {}  # what the client has heard, by message
+        self._message: _Message | None = None
+        self._not_echoed: set[str] = set()
         self._begun = False
         self._end: Event | None = None
-        self._live_id = f"{run_id}:reply"
-        self._live = ""  # words told so far, ahead of the stored event
-        self._live_open = False
-        self._stored_id = ""  # the stored message that the live words are the beginning of
-        self._stored = ""
-        self._skipped: set[str] = set()
-        self._told_text = False
 
     def begin(self, **ours: str) -> list[Event]:
         """RUN_STARTED, once. ours: our names of things, for the client's records."""
@@ -42,13 +49,10 @@ class ClientRun:
         return [{**told, "metadata": {"countersign": ours}} if ours else told]
 
     def said(self, words: str) -> list[Event]:
-        """Words of the reply, ahead of the stored message."""
-        events = self.begin()
-        if not self._live_open:
-            events.append({"type": "TEXT_MESSAGE_START", "messageId": self._live_id, "role": "assistant"})
-        self._live_open = self._told_text = True
-        self._live += words
-        return [*events, self._content(self._live_id, words)]
+        """Words of the reply, perhaps ahead of the stored message."""
+        if self._message is None:
+            self._message = _Message(f"{self._names['runId']}:reply-{len(self._texts) + 1}")
+        return [*self.begin(), *self._tell(self._message, words)]
 
     def happened(self, event: Event) -> list[Event]:
         """A stored event of the turn. Its end is kept until the answer is there."""
@@ -64,54 +68,63 @@ class ClientRun:
 
     def _text(self, kind: str, event: Event) -> list[Event]:
         message_id = event["messageId"]
-        if kind == "TEXT_MESSAGE_START" and event.get("role") == "user":
-            self._skipped.add(message_id)  # the client has said that itself
-        if message_id in self._skipped:
+        if kind == "TEXT_MESSAGE_START":
+            if event.get("role") == "user":
+                self._not_echoed.add(message_id)  # the client has said that itself
+            else:
+                self._message = self._message or _Message(message_id)
+                self._message.stored_id = message_id
             return []
-        if kind == "TEXT_MESSAGE_START" and self._live_open and not self._stored_id:
-            self._stored_id = message_id
-        if message_id != self._stored_id:
-            self._told_text = True
-            self._texts[message_id] = self._texts.get(message_id, "") + event.get("delta", "")
-            return [event]
-        self._stored += event.get("delta", "")
-        return self._caught_up(event) if kind == "TEXT_MESSAGE_END" else []
+        message = self._message
+        if message_id in self._not_echoed or message is None or message.stored_id != message_id:
+            return []
+        if kind == "TEXT_MESSAGE_END":
+            return self._whole(message)
+        message.stored += event["delta"]
+        return self._catch_up(message)
 
-    def _caught_up(self, end: Event) -> list[Event]:
-        """The stored message is whole: tell what the live words lacked of it; or, if it says something else, itself."""
-        message_id, stored = self._stored_id, self._stored
-        self._stored_id = self._stored = ""
-        if stored.startswith(self._live):
-            return self._closed(stored)
-        closed = self._closed(self._live)
-        self._texts.pop(self._live_id, None)
+    def _catch_up(self, message: _Message) -> list[Event]:
+        """What the stored message has more than was told, if it is the same message."""
+        more = message.stored[len(message.told) :]
+        return self._tell(message, more) if more and message.stored.startswith(message.told) else []
+
+    def _whole(self, message: _Message) -> list[Event]:
+        """The stored message is whole; if it says something else than was told, that is taken back."""
+        self._message = None
+        if message.stored.startswith(message.told):
+            return [*self._catch_up(message), *self._closed(message)]
+        closed = self._closed(message)
+        self._texts.pop(message.id, None)
+        again = _Message(message.stored_id if message.stored_id != message.id else f"{message.id}:again")
         return [
             *closed,
-            {"type": "CUSTOM", "name": "countersign.retracted", "value": {"messageId": self._live_id}},
-            {"type": "TEXT_MESSAGE_START", "messageId": message_id, "role": "assistant"},
-            self._content(message_id, stored),
-            end,
+            {"type": "CUSTOM", "name": "countersign.retracted", "value": {"messageId": message.id}},
+            *self._tell(again, message.stored),
+            *self._closed(again),
         ]
 
-    def _closed(self, whole: str) -> list[Event]:
-        """The live message, ended; `whole` begins with what was said."""
-        rest = whole[len(self._live) :]
-        self._live, self._live_open = whole, False
-        more = [self._content(self._live_id, rest)] if rest else []
-        return [*more, {"type": "TEXT_MESSAGE_END", "messageId": self._live_id}]
+    def _tell(self, message: _Message, words: str) -> list[Event]:
+        opening: list[Event] = []
+        if not message.is_open:
+            opening = [{"type": "TEXT_MESSAGE_START", "messageId": message.id, "role": "assistant"}]
+        message.is_open = True
+        message.told += words
+        self._texts[message.id] = message.told
+        return [*opening, {"type": "TEXT_MESSAGE_CONTENT", "messageId": message.id, "delta": words}]
 
-    def _content(self, message_id: str, delta: str) -> Event:
-        self._texts[message_id] = self._texts.get(message_id, "") + delta
-        return {"type": "TEXT_MESSAGE_CONTENT", "messageId": message_id, "delta": delta}
+    @staticmethod
+    def _closed(message: _Message) -> list[Event]:
+        return [{"type": "TEXT_MESSAGE_END", "messageId": message.id}] if message.is_open else []
 
     def finish(self, answer: Mapping[str, Any]) -> list[Event]:
         """The rest, and the end. answer: of the turn."""
         text = str(answer.get("text", ""))
         events = self.begin(run_id=str(answer.get("run_id", "")))
-        if self._live_open:
-            events += self._closed(text if text.startswith(self._live) else self._live)
-        elif not self._told_text and text:  # a resend: its reply is known already
-            events += [*self.said(text), *self._closed(text)]
+        if self._message is None and not self._texts and text:
+            events += self.said(text)  # a resend: its reply is known already
+        if self._message is not None:
+            self._message.stored = text if text.startswith(self._message.told) else self._message.told
+            events += self._whole(self._message)
         end = {**(self._end or {"type": "RUN_FINISHED", "outcome": {"type": "success"}})}
         if end["type"] == "RUN_ERROR":
             return [*events, end]

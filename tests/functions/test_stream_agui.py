@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from functions import stream_turn
 from functions.stream_run import ClientRun
+from shared.conversation import documents as talk
 from shared.conversation import stream
 from shared.errors import StateConflictError
 from tests.functions.conftest import App
@@ -152,6 +153,37 @@ async def test_an_open_card_is_an_interrupt_after_where_things_stand(turn: Any):
     (interrupt,) = end["outcome"]["interrupts"]
     assert (interrupt["id"], interrupt["expiresAt"]) == ("a-1", CARD["expires_at"])
     assert interrupt["metadata"]["card_digest"] == CARD["card_digest"]
+
+
+async def test_a_stored_message_and_its_words_in_turns_are_one_message(turn: Any):
+    """As a turn is told that somebody else has worked: each stored piece as words, and as the event that it is."""
+
+    async def run(said: Any, happened: Any) -> dict[str, Any]:
+        for event in stored("Hello ", "there."):
+            if event["type"] == "TEXT_MESSAGE_CONTENT":
+                await said(event["delta"])
+            await happened(event)
+        return ANSWER
+
+    turn(run)
+    events = await told()
+    assert words_of(events) == "Hello there."
+    assert [event["type"] for event in events].count("TEXT_MESSAGE_START") == 1
+
+
+async def test_several_messages_stay_several(turn: Any):
+    """What comes of an answered card is told in runs of their own, with a message each."""
+
+    async def run(said: Any, happened: Any) -> dict[str, Any]:
+        for id_ in ("n-1", "n-2"):
+            for event in talk.notice_events({"conversation_id": "t-1", "run_id": id_, "message_id": id_, "text": id_}):
+                await happened(event)
+        return {**ANSWER, "text": ""}
+
+    turn(run)
+    events = await told()
+    assert words_of(events) == "n-1n-2"
+    assert len({event["messageId"] for event in events if "messageId" in event}) == 2
 
 
 @pytest.mark.parametrize("after", [0, 1], ids=["before the first word", "in the middle"])
