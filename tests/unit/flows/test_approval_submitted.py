@@ -59,7 +59,9 @@ async def test_a_rejected_action_is_cancelled_and_the_conversation_is_told(bench
     action = await action_of(bench.delivery, approval_id)
     assert (action["state"], action["code"], action["detail"]) == ("cancelled", "rejected_by_person", "not this month")
     assert sent(bench) == []
-    assert await notices(bench.delivery) == ["Not done: Transfer 50.00 EUR to Bob. The request was turned down: not this month"]
+    assert await notices(bench.delivery) == [
+        "Not done: Transfer 50.00 EUR to Bob. The request was turned down: not this month"
+    ]
     texts = [event.get("delta", "") for event in await told(bench.delivery)]
     assert any("not this month" in text for text in texts)
 
