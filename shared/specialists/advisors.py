@@ -1,10 +1,12 @@
-"""The advisors that a conversation asks, a line each. Each names the intents that it takes, and no two the same one.
+"""The advisors that a conversation asks: which one takes which intent. Adding one is a module and a line.
 
-A wish that nobody takes is passed on as it was said: its slots are its action's arguments.
+A wish that is not here is passed on as it was said: its slots are its action's arguments.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from shared.specialists.advisor import Advisor
@@ -18,14 +20,16 @@ from shared.specialists.set_budget import SetBudget
 from shared.specialists.spending import Spending
 from shared.specialists.transfer_planner import TransferPlanner
 
-ADVISORS: Final[tuple[Advisor, ...]] = (
-    Spending(),
-    FindTransactions(),
-    ExplainDecision(),
-    BudgetStatus(),
-    CashPressure(),
-    Balance(),
-    TransferPlanner(),
-    Recategorise(),
-    SetBudget(),
+ADVISORS: Final[Mapping[str, Advisor]] = MappingProxyType(
+    {
+        "spending": Spending(),
+        "find_transactions": FindTransactions(),
+        "explain_decision": ExplainDecision(),
+        "budget_status": BudgetStatus(),
+        "cash_pressure": CashPressure(),
+        "balance": Balance(),
+        "transfer": TransferPlanner(),
+        "recategorise": Recategorise(),
+        "set_budget": SetBudget(),
+    }
 )

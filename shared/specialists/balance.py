@@ -18,7 +18,6 @@ class Balance:
     """Sums the booked transactions of each account, per currency."""
 
     name: Final = "balance"
-    intents: Final = frozenset({"balance"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """The whole record, up to the question's pages."""

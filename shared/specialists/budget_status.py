@@ -39,7 +39,6 @@ class BudgetStatus:
     """Refunds are netted; what waits for review is said apart; other currencies are not converted."""
 
     name: Final = "budget_status"
-    intents: Final = frozenset({"budget_status"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """One page of budgets, and the pages of the running month."""

@@ -43,7 +43,6 @@ class CashPressure:
     """Nothing is stored of what it finds; it reads up to 800 days back to find what recurs."""
 
     name: Final = "cash_pressure"
-    intents: Final = frozenset({"cash_pressure"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """All pages of the history, at most those of one question."""

@@ -32,7 +32,6 @@ class ExplainDecision:
     """Tells what each specialist proposed, what the guard made of it under which policy, and what people did then."""
 
     name: Final = "explain_decision"
-    intents: Final = frozenset({"explain_decision"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """By id: one read and one to three queries. By merchant, pages back to the tenth of its transactions before:

@@ -35,7 +35,6 @@ class FindTransactions:
     """Lists at most ten and says how many more there are."""
 
     name: Final = "find_transactions"
-    intents: Final = frozenset({"find_transactions"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """An exact amount costs one page by its look-up; the newest of all one page; else the span is read through."""

@@ -25,7 +25,6 @@ class Recategorise:
     """At most fifty at once, the newest; what is there already and what is still being classified is left alone."""
 
     name: Final = "recategorise"
-    intents: Final = frozenset({"recategorise"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """By id one read; else the pages of the span."""

@@ -24,7 +24,6 @@ class SetBudget:
     """Looks at the three full months before this one."""
 
     name: Final = "set_budget"
-    intents: Final = frozenset({"set_budget"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """The pages of three months."""

@@ -26,7 +26,6 @@ class Spending:
     """Sums what is decided; says what is not, what came back, what was left out and what was not read."""
 
     name: Final = "spending"
-    intents: Final = frozenset({"spending"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """One reading of the ledger, which takes in the time before when a comparison is asked for."""

@@ -37,7 +37,6 @@ class TransferPlanner:
     """Picks the account, looks at the history, states a plan."""
 
     name: Final = "transfer_planner"
-    intents: Final = frozenset({"transfer"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """All pages of the history, at most those of one question."""
