@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -178,7 +180,6 @@ async def test_each_refusal_has_its_status_and_changes_nothing(
 
 async def test_a_program_cannot_answer(app: App, settings: Any, monkeypatch: pytest.MonkeyPatch):
     import base64
-    import json
 
     approval_id = await ask()
     digest = (await shown(app, approval_id)).body["card_digest"]
@@ -307,3 +308,35 @@ async def test_the_timer_ages_cards_of_every_tenant(app: App, monkeypatch: pytes
     _later(monkeypatch, minutes=300)
     await functions()["age_approvals"].get_user_function()(None)
     assert (await shown(app, approval_id)).body["expired_at"]
+
+
+async def test_fifty_answers_from_ten_clients_at_once_are_one_decision(app: App):
+    """On the store with its writer thread, as in production."""
+    approval_id = await ask()
+    digest = (await shown(app, approval_id)).body["card_digest"]
+    people = [dev(f"reviewer-{number}", roles="reviewer") for number in range(10)]
+    replies = await asyncio.gather(
+        *(answer(app, approval_id, person, card_digest=digest, key="k") for _ in range(5) for person in people)
+    )
+    good = [reply.body for reply in replies if reply.status == 200]
+    assert len(good) == 5
+    assert all(body == good[0] for body in good)
+    assert {code_of(reply) for reply in replies if reply.status != 200} == {(409, "approval_closed")}
+    with closing(bootstrap.lanes().reader()) as reader:
+        sent = reader.execute("select body from message").fetchall()
+    assert [json.loads(body)["command_type"] for (body,) in sent] == ["AgentApprovalSubmitted"]
+    assert len((await shown(app, approval_id)).body["signatures"]) == 1
+
+
+async def test_five_clients_with_two_answers_each_fill_a_quorum_exactly(app: App):
+    approval_id = await ask(amount_minor=200_000)
+    digest = (await shown(app, approval_id)).body["card_digest"]
+    people = [dev(f"reviewer-{number}", roles="reviewer") for number in range(5)]
+    replies = await asyncio.gather(
+        *(answer(app, approval_id, one, card_digest=digest, key=key) for key in "ab" for one in people)
+    )
+    good = [reply.body for reply in replies if reply.status == 200]
+    assert sorted((body["state"], body["still_needed"]) for body in good) == [("approved", 0), ("pending", 1)]
+    assert {code_of(reply)[1] for reply in replies if reply.status != 200} == {"approval_closed", "already_signed"}
+    signatures = (await shown(app, approval_id)).body["signatures"]
+    assert len({one["person"] for one in signatures}) == len(signatures) == 2
