@@ -42,10 +42,15 @@ ALL_DECIDED = (
 )
 
 
+Serving = tuple[int, http.client.HTTPConnection, http.client.HTTPConnection]
+
+
 @contextmanager
-def served(data: Path) -> Iterator[tuple[int, http.client.HTTPConnection]]:
-    """A local host on a free port: its process id and a connection to it."""
-    environment = {**os.environ, "AUTH_MODE": "dev", "COUNTERSIGN_DATA": str(data)}
+def served(data: Path) -> Iterator[Serving]:
+    """A local host on a free port: its process id, a connection to it, and one to its sandbox bank."""
+    elsewhere = ("MODEL", "OPENAI_", "BANK_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
+    environment |= {"AUTH_MODE": "dev", "COUNTERSIGN_DATA": str(data)}
     command = [sys.executable, "-m", "local", "serve", "--port", "0", "--data", str(data)]
     host = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -54,11 +59,16 @@ def served(data: Path) -> Iterator[tuple[int, http.client.HTTPConnection]]:
         if not line:
             assert host.stderr is not None
             raise RuntimeError(f"the local host did not start: {host.stderr.read().decode()[-1000:]}")
-        address = urlsplit(json.loads(line)["url"])
-        yield host.pid, http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+        told = json.loads(line)
+        yield host.pid, _connection(told["url"]), _connection(told["bank"])
     finally:
         host.send_signal(signal.SIGTERM)
         host.communicate(timeout=30)
+
+
+def _connection(url: str) -> http.client.HTTPConnection:
+    address = urlsplit(url)
+    return http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
 
 
 def post(connection: http.client.HTTPConnection, transactions: list[dict[str, Any]]) -> None:
@@ -90,7 +100,7 @@ def wait_for(reader: Any, sql: str, parameters: tuple[str, ...], count: int) -> 
 def measured() -> Measured:
     """Everything, in a folder of its own."""
     answers, decisions = [], []
-    with data_folder() as data, served(data) as (process, connection):
+    with data_folder() as data, served(data) as (process, connection, _):
         statement = rows()
         reader = None
         for number, one in enumerate(islice(statement, WARM_UP + INGESTS)):

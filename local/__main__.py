@@ -48,6 +48,7 @@ def _tell(host: Host) -> None:
         "message": "listening",
         "url": f"http://127.0.0.1:{host.port}",
         "functions": host.functions,
+        "bank": host.bank_url,
     }
     try:
         sys.stdout.write(json.dumps(line) + "\n")

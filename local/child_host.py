@@ -50,14 +50,15 @@ def fresh_folder(folder: Path) -> None:
 
 
 class ChildHost:
-    """`with ChildHost(folder, deadline) as host: host.start()` serves at `host.url` until the end of the block.
+    """`with ChildHost(folder, deadline) as host: host.start()` serves at `host.url` until the end of the block,
+    with a sandbox bank at `host.bank_url`.
 
     exit_code: of the stop; 0 when it was clean.
     """
 
     def __init__(self, folder: Path, deadline: Deadline) -> None:
         self.folder = folder.resolve()
-        self.url = ""
+        self.url = self.bank_url = ""
         self.exit_code: int | None = None
         self._deadline = deadline
         self._process: subprocess.Popen[str] | None = None
@@ -87,7 +88,8 @@ class ChildHost:
                 text=True,
                 start_new_session=True,  # Ctrl-C in the terminal is ours to pass on, after a clean stop
             )
-        self.url = self._listening()
+        listening = self._listening()
+        self.url, self.bank_url = listening["url"], listening["bank"]
 
     def stop(self) -> None:
         """Ask, wait, and in the end insist."""
@@ -113,8 +115,8 @@ class ChildHost:
                 f"the local host ended with exit code {self._process.returncode}: {self._last_words()}"
             )
 
-    def _listening(self) -> str:
-        """The address in the line that `serve` prints when it is ready to be asked."""
+    def _listening(self) -> dict[str, str]:
+        """The addresses in the line that `serve` prints when it is ready to be asked."""
         process = self._process
         assert process is not None  # noqa: S101  started just before
         assert process.stdout is not None  # noqa: S101
@@ -125,7 +127,8 @@ class ChildHost:
         reader.join(min(START_SECONDS, self._deadline.left()))
         self.check_alive()
         try:
-            return str(json.loads(lines[0])["url"])
+            told = json.loads(lines[0])
+            return {"url": str(told["url"]), "bank": str(told["bank"])}
         except (IndexError, ValueError, KeyError, TypeError):
             raise JobFailedError(f"the local host did not start: {self._last_words()}") from None
 

@@ -68,6 +68,11 @@ class Host:
         self._ticker: asyncio.Task[None] | None = None
         self._fired: set[asyncio.Task[None]] = set()
 
+    @property
+    def bank_url(self) -> str:
+        """Of the sandbox bank that was opened for want of another, "" for none."""
+        return self._bank.url if self._bank is not None else ""
+
     async def start(self) -> None:
         """Index the app, then serve. On `ConfigurationError` nothing is left running."""
         started = False

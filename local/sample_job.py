@@ -1,4 +1,4 @@
-"""The main job on the sample statement: ingest, review two merchants, see memory decide, sweep, verify.
+"""The main job on the sample: ingest, review, see memory decide, ask, countersign a transfer, sweep, verify.
 
 Every step states what must have happened; the first that did not ends the job with one line.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from local import conversation_job
 from local.api_client import ApiClient, segment
 from local.child_host import ROOT, ChildHost
 from local.job import Deadline, expect, wait_until
@@ -51,6 +52,16 @@ def run(screen: Screen, folder: Path, deadline: Deadline) -> None:
             _review(screen, tenant, alice, tenant.client("bob", "reviewer"))
         with screen.step("The next statement: memory decides these merchants"):
             _ingest_next(screen, tenant, alice)
+        story = conversation_job.Story(screen, tenant, host.bank_url)
+        with screen.step("Alice asks about her money"):
+            conversation_job.ask(story)
+        with screen.step("Alice asks for a transfer: a card, and no money moves"):
+            card = conversation_job.request(story)
+        with screen.step("The wrong person, another amount, another card"):
+            conversation_job.refuse(story, card)
+        with screen.step("Bob countersigns"):
+            conversation_job.sign(story, card)
+            conversation_job.record(story, card)
         with screen.step("The nightly sweep"):
             _sweep(screen, tenant, alice)
         with screen.step("Verify the audit chain"):
