@@ -1,7 +1,8 @@
 """What a person wants, as the grammar or a model understood it: the one shape that plans are made of. Pure.
 
 `INTENTS` is closed: what is not listed is not understood. A slot's value is text, an integer or a boolean; money is
-`amount_minor` with `currency`, where `bound` is `at_least` or `at_most` when it is not exact; a span of days is `since` and `until` (ISO days, `until` excluded).
+`amount_minor` with `currency`, and `bound` (`at_least`, `at_most`) where it is a limit; a span of days is `since` and
+`until` (ISO days, `until` excluded).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class Kind(NamedTuple):
 
 
 SPAN = ("since", "until")
+OWN_ACCOUNT = "own account"
+"""The recipient of a transfer between two accounts of the speaker."""
 
 INTENTS: Mapping[str, Kind] = {
     # questions, answered from the tenant's own ledger

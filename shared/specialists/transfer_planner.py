@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from shared.contracts.currencies import EXPONENTS, money_text
-from shared.conversation.intent import Intent
+from shared.conversation.intent import OWN_ACCOUNT, Intent
 from shared.specialists.account_types import of_type
 from shared.specialists.advisor import Advice, Wish
 from shared.specialists.asking_back import unread
@@ -20,8 +20,6 @@ from shared.specialists.transfer_warnings import Warned, warnings_of
 from shared.specialists.wording import listed, quoted, visible
 
 ACTION: Final = "transfer_funds"
-OWN_ACCOUNT: Final = "own account"
-"""The recipient, when it is another account of the same owner."""
 MAX_NAME: Final = 100
 MAX_NOTE: Final = 140
 
