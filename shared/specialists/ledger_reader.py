@@ -82,14 +82,14 @@ class LedgerReader:
         since: str = "",
         until: str = "",
         wanted: Callable[[Row], bool] = every,
-        most: int = MAX_PAGES * MAX_PAGE,
+        most: int | None = None,
     ) -> Found:
-        """Those booked from `since` to before `until` (ISO days, "" for open), newest first, that are `wanted`; the
-        newest `most` of them."""
+        """Those booked from `since` to before `until` (ISO days, "" for open), newest first, that are `wanted`.
+        most: enough of them, None to read to the end."""
         rows: list[Row] = []
         cursor = ""
-        limit = min(MAX_PAGE, most) if wanted is every else MAX_PAGE
-        while len(rows) < most:
+        limit = min(MAX_PAGE, most) if most and wanted is every else MAX_PAGE
+        while most is None or len(rows) < most:
             if not self._may_read():
                 return Found(tuple(rows), complete=False)
             page = await self.store.query(

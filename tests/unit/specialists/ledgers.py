@@ -15,7 +15,8 @@ from shared.contracts.kinds import KINDS
 from shared.conversation.intent import Intent
 from shared.ledger import transactions as ledger
 from shared.ports.document_store import Document, Page, Schemas
-from shared.specialists.advisor import Advice, Advisor
+from shared.specialists.advisor import Advice
+from shared.specialists.advisors import ADVISORS
 from shared.specialists.ledger_reader import LedgerReader
 from tests.bench import START, facts
 from tests.unit.flows.bench import TENANT, deliver, money_bench, policy, upload
@@ -49,12 +50,11 @@ class AskedLedger:
         self.store, self.today, self.accounts = store, today, tuple(accounts)
         self.asked: Counter[str] = Counter()
 
-    async def ask(self, advisor: Advisor, name: str, **slots: str | int | bool) -> Advice:
-        """The advice on one intent; `asked` then holds its round trips."""
+    async def ask(self, name: str, **slots: str | int | bool) -> Advice:
+        """The advice on one intent, by the advisor that is registered for it; `asked` then holds its round trips."""
         counting = CountingStore(self.store)
         reader = LedgerReader(counting, TENANT, self.today, "EUR", CHART, self.accounts)  # type: ignore[arg-type]
-        assert name in advisor.intents
-        advice = await advisor.advise(Intent(name, slots), reader)
+        advice = await ADVISORS[name].advise(Intent(name, slots), reader)
         self.asked = counting.asked
         return advice
 
