@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shared.actions.life_cycle import FIRST_STATE, document_of
+from shared.actions.life_cycle import FIRST_STATE, SETTLED, document_of
 from shared.approvals.card import digest_of
 from shared.contracts.identity import deterministic_id
 from shared.errors import TerminalError
@@ -180,6 +180,8 @@ def proposed(
         policy_version=judged.policy_version,
     )
     body: Body = {
+        **NOT_YET,
+        **_pinned(judged, at),
         "action_id": action_id,
         "action": name,
         "schema_version": schema_version,
@@ -194,23 +196,35 @@ def proposed(
         "run_id": run_id,
         "command_id": command_id,
         "correlation_id": correlation_id,
-        "state": FIRST_STATE[judged.outcome],
+        "configuration": dict(configuration),
+        "approval_id": action_id if judged.outcome == DEFERRED else "",
+        "mentions": list(mentions),
+    }
+    return document_of(partition, body)
+
+
+def _pinned(judged: Judgement, at: str) -> Body:
+    """What the judgement on the wish leaves in the action."""
+    state = FIRST_STATE[judged.outcome]
+    return {
+        "state": state,
         "decision": judged.outcome,
         "reason_codes": list(judged.reason_codes),
         "risk": judged.risk,
         "policy_version": judged.policy_version,
-        "configuration": dict(configuration),
-        "approval_id": action_id if judged.outcome == DEFERRED else "",
         "backend": judged.backend,
-        "idempotency_key": "",
-        "intent_at": "",
-        "intent_run": "",
         "code": judged.reason_codes[0],
-        "detail": "",
-        "reference": "",
-        "result": {},
-        "attempts": 0,
-        "finished_at": at if FIRST_STATE[judged.outcome] == "denied" else "",
-        "mentions": list(mentions),
+        "finished_at": at if state in SETTLED else "",
     }
-    return document_of(partition, body)
+
+
+NOT_YET: Mapping[str, Any] = {
+    "idempotency_key": "",
+    "intent_at": "",
+    "intent_run": "",
+    "detail": "",
+    "reference": "",
+    "result": {},
+    "attempts": 0,
+}
+"""What an action has once it is carried out."""
