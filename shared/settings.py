@@ -56,16 +56,7 @@ class Settings:
 def settings_from(environment: Mapping[str, str]) -> Settings:
     """The settings in `environment`; `ConfigurationError` names the one that is missing or wrong and what it takes."""
     in_azure = bool(environment.get("WEBSITE_INSTANCE_ID") or environment.get("WEBSITE_SITE_NAME"))
-    auth_mode = environment.get("AUTH_MODE", "" if in_azure else "dev")
-    if auth_mode not in AUTH_MODES:
-        raise ConfigurationError(f"AUTH_MODE is {auth_mode!r}; set it to one of {', '.join(AUTH_MODES)}")
-    if in_azure and auth_mode == "dev":
-        raise ConfigurationError("AUTH_MODE=dev lets anyone be anybody; on Azure set it to easyauth or jwt")
-    if auth_mode == "easyauth" and environment.get("WEBSITE_AUTH_ENABLED", "").lower() != "true":
-        raise ConfigurationError(
-            "AUTH_MODE=easyauth believes a header that only App Service authentication keeps clients from sending: "
-            "switch that on (the platform then sets WEBSITE_AUTH_ENABLED=True)"
-        )
+    auth_mode = _auth_mode(environment, in_azure=in_azure)
     root = Path(__file__).resolve().parent.parent
     settings = Settings(
         auth_mode=auth_mode,
@@ -95,14 +86,33 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         raise ConfigurationError("MODEL needs OPENAI_API_KEY, or OPENAI_BASE_URL of an endpoint that takes none")
     if settings.bank_url and not settings.bank_token:
         raise ConfigurationError("BANK_URL needs BANK_TOKEN")
-    if auth_mode == "jwt":
-        for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI"):
-            if not environment.get(name):
-                raise ConfigurationError(f"{name} is not set; AUTH_MODE=jwt needs issuer, audience and key set address")
-        where = urlsplit(settings.jwt_jwks_uri)
-        if where.scheme != "https" and where.hostname not in ("127.0.0.1", "localhost"):
-            raise ConfigurationError("JWT_JWKS_URI must be https: whoever serves the keys decides who is who")
+    _check_jwt(settings, environment)
     return settings
+
+
+def _auth_mode(environment: Mapping[str, str], *, in_azure: bool) -> str:
+    auth_mode = environment.get("AUTH_MODE", "" if in_azure else "dev")
+    if auth_mode not in AUTH_MODES:
+        raise ConfigurationError(f"AUTH_MODE is {auth_mode!r}; set it to one of {', '.join(AUTH_MODES)}")
+    if in_azure and auth_mode == "dev":
+        raise ConfigurationError("AUTH_MODE=dev lets anyone be anybody; on Azure set it to easyauth or jwt")
+    if auth_mode == "easyauth" and environment.get("WEBSITE_AUTH_ENABLED", "").lower() != "true":
+        raise ConfigurationError(
+            "AUTH_MODE=easyauth believes a header that only App Service authentication keeps clients from sending: "
+            "switch that on (the platform then sets WEBSITE_AUTH_ENABLED=True)"
+        )
+    return auth_mode
+
+
+def _check_jwt(settings: Settings, environment: Mapping[str, str]) -> None:
+    if settings.auth_mode != "jwt":
+        return
+    for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI"):
+        if not environment.get(name):
+            raise ConfigurationError(f"{name} is not set; AUTH_MODE=jwt needs issuer, audience and key set address")
+    where = urlsplit(settings.jwt_jwks_uri)
+    if where.scheme != "https" and where.hostname not in ("127.0.0.1", "localhost"):
+        raise ConfigurationError("JWT_JWKS_URI must be https: whoever serves the keys decides who is who")
 
 
 def _integer(environment: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:

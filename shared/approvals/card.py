@@ -98,15 +98,14 @@ def requested(
     judged: its terms; expires_seconds, warn_seconds and escalate_seconds count from now, and a 0 for the latter two
     means that nobody is warned or called.
     """
-    requested_at, expires_at = text(now), _later(now, judged.expires_seconds)
     digest = digest_of_action(action, tenant=tenant)
     terms = Terms(judged.role, judged.quorum, judged.requester_may_sign, requested_by)
+    expires_at = _later(now, judged.expires_seconds)
     shown = shown_of(card, terms, risk=judged.risk, until=expires_at)
     body: Body = {
         "approval_id": action["action_id"],
-        "action_id": action["action_id"],
         "tenant": tenant,
-        **{name: action[name] for name in ("conversation_id", "turn", "run_id", "action", "arguments")},
+        **{name: action[name] for name in ("action_id", "conversation_id", "turn", "run_id", "action", "arguments")},
         "action_schema_version": action["schema_version"],
         "policy_version": action["policy_version"],
         "digest": digest,
@@ -115,30 +114,23 @@ def requested(
         "state": "pending",
         "version": 1,
         "requested_by": requested_by,
-        "requested_at": requested_at,
+        "requested_at": text(now),
         "expires_at": expires_at,
         "warn_at": _later(now, judged.warn_seconds),
-        "warned_at": "",
         "escalate_at": _later(now, judged.escalate_seconds),
-        "escalated_at": "",
         **{name: shown[name] for name in SHOWN_TERMS},
         "signatures": [],
         "voided": [],
         **dict.fromkeys(NOT_YET, ""),
     }
     keys = {"state": "open", "subject": requested_by, "conversation": action["conversation_id"]}
-    return Document(
-        partition,
-        approval_doc_id(body["approval_id"]),
-        "approval",
-        body,
-        sort=requested_at,
-        keys=keys,
-        due_at=due_at_of(body),
-    )
+    id_, due_at = approval_doc_id(body["approval_id"]), due_at_of(body)
+    return Document(partition, id_, "approval", body, sort=body["requested_at"], keys=keys, due_at=due_at)
 
 
 NOT_YET = (
+    "warned_at",
+    "escalated_at",
     "answered_at",
     "rejected_by",
     "rationale",
