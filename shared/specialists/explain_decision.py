@@ -79,6 +79,9 @@ def _told(explained: Explained, others: int, merchant: str) -> Advice:
         lines += _record_lines(record)
     if not explained.records:
         lines.append(_without_records(explained.transaction))
+    elif explained.transaction["decision_version"] > len(explained.records):
+        times = explained.transaction["decision_version"]
+        lines.append(f"It was decided {times} times; what is not told here is in the audit log.")
     sequences = [record["sequence"] for record in explained.records]
     facts = {
         "transaction": row_facts(row),
@@ -113,7 +116,8 @@ def _record_lines(record: Body) -> Iterator[str]:
     elif record["what"] == "command_parked":
         yield f"{head}: the classification could not be carried out. {_reason(str(payload.get('reason', '')))}"
     else:
-        yield f"{head}: {visible(record['what']).replace('_', ' ')}, by {_person(record)}."
+        about = "".join(f", {visible(str(payload[name]))}" for name in ("action", "state") if name in payload)
+        yield f"{head}: {visible(record['what']).replace('_', ' ')}{about}, by {_person(record)}."
 
 
 def _answers(answers: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -67,9 +67,7 @@ class AskedLedger:
             state = {name: told.pop(name) for name in list(told) if name not in facts()}
             body = ledger.unclassified(TENANT, facts(**told), at="", ingestion_id="i", run_id="").body
             decided = DECIDED if category else {"review_state": "NeedsReview"}
-            documents.append(
-                ledger.transaction_document(TENANT, {**body, **decided, "category": category, **state})
-            )
+            documents.append(ledger.transaction_document(TENANT, {**body, **decided, "category": category, **state}))
         for start in range(0, len(documents), 100):
             await self.store.commit(TENANT, documents[start : start + 100])
 
