@@ -62,14 +62,16 @@ async def answer_approval(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def answer_conversation_approval(req: func.HttpRequest) -> func.HttpResponse:
     """The same answer, where the card was asked for."""
-    return await _answered_in(req, await caller_of(req, needs=WHO_MAY["answer_conversation_approval"]))
+    caller = await caller_of(req, needs=WHO_MAY["answer_conversation_approval"])
+    return await _answered(req, caller, conversation_id=reference_in(req, "conversation"))
 
 
 @blueprint.route(route="v1/assistant/conversations/{conversation}/approvals/{id}", methods=["POST"])
 @answering
 async def answer_assistant_approval(req: func.HttpRequest) -> func.HttpResponse:
     """The same answer under the conversation's other address."""
-    return await _answered_in(req, await caller_of(req, needs=WHO_MAY["answer_assistant_approval"]))
+    caller = await caller_of(req, needs=WHO_MAY["answer_assistant_approval"])
+    return await _answered(req, caller, conversation_id=reference_in(req, "conversation"))
 
 
 def _signer(caller: Caller) -> "Signer":
@@ -78,27 +80,19 @@ def _signer(caller: Caller) -> "Signer":
     return Signer(caller.principal, caller.name[:200], sorted(caller.roles))
 
 
-async def _answered_in(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-    """A card of another conversation is not there."""
-    from shared import bootstrap
-    from shared.flows.approval_inbox import one_card
-
-    conversation_id, key = reference_in(req, "conversation"), reference_in(req, "id")
-    reader = _signer(caller)
-    await one_card(bootstrap.delivery(), caller.tenant, key, reader=reader, conversation_id=conversation_id)
-    return await _answered(req, caller)
-
-
-async def _answered(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+async def _answered(req: func.HttpRequest, caller: Caller, *, conversation_id: str = "") -> func.HttpResponse:
+    """conversation_id: the card must be of this conversation; "" for any."""
     from shared import bootstrap
     from shared.contracts.approval_requests import ApprovalAnswer
     from shared.contracts.commands import AnswerApprovalEnvelope
     from shared.delivery.inbox import execute
+    from shared.flows.approval_inbox import one_card
 
-    approval_id = reference_in(req, "id")
+    delivery, signer, approval_id = bootstrap.delivery(), _signer(caller), reference_in(req, "id")
     payload = {"approval_id": approval_id, **decoded(req, ApprovalAnswer).model_dump()}
+    if conversation_id:
+        await one_card(delivery, caller.tenant, approval_id, reader=signer, conversation_id=conversation_id)
     fingerprint = fingerprint_of("answer-approval", payload)
-    delivery, signer = bootstrap.delivery(), _signer(caller)
     command = command_of(
         "AnswerApproval",
         {**payload, "person": signer.person, "person_name": signer.name, "roles": signer.roles},

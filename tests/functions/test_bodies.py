@@ -16,7 +16,8 @@ TAKES = sorted(name for name, operation in OPERATIONS.items() if operation.takes
 LISTS = sorted(name for name, operation in OPERATIONS.items() if operation.query)
 WITH_ID = {
     "get_ingestion", "get_transaction", "review_transaction", "get_run", "list_run_audit", "get_parked", "get_erasure",
-    "replay_parked", "discard_parked", "close_finding",
+    "replay_parked", "discard_parked", "close_finding", "answer_approval", "answer_conversation_approval",
+    "answer_assistant_approval",
 }  # fmt: skip
 MARKER = "hunter2-do-not-echo"
 DEEP = b"[" * 100_000
@@ -56,7 +57,7 @@ HOSTILE: list[tuple[bytes, str, int, str]] = [
 
 
 async def send(app: App, name: str, body: bytes, kind: str = "application/json", **more: Any) -> Any:
-    route = {"id": "x-1"} if name in WITH_ID else {}
+    route = {"id": "x-1", "conversation": "x-1"} if name in WITH_ID else {}
     return await app.call(name, body, headers={"Content-Type": kind} | more.pop("headers", {}), **route, **more)
 
 
@@ -71,7 +72,11 @@ async def test_hostile_bodies_are_refused_in_words(app: App, name: str):
         assert reply.kind == "application/problem+json"
 
 
+ANSWER = {"decision": "approve", "card_digest": "0" * 64, "rationale": "", "edited_arguments": {"note": "n"}}
 VALID: dict[str, dict[str, Any]] = {
+    "answer_approval": ANSWER,
+    "answer_assistant_approval": ANSWER,
+    "answer_conversation_approval": ANSWER,
     "post_transactions": {
         "transactions": [{
             "transaction_id": "t", "account": "a", "booked_on": "2026-01-01", "amount_minor": 1, "currency": "EUR",
