@@ -33,6 +33,21 @@ async def age_approvals(timer: func.TimerRequest) -> None:
     await age_approval.age_approvals(bootstrap.delivery())
 
 
+@blueprint.timer_trigger(arg_name="timer", schedule="10,40 * * * * *")
+async def probe_breakers(timer: func.TimerRequest) -> None:
+    """Tries each backend whose open breaker is due, so that no waiting action has to be the one that tries."""
+    from shared import bootstrap
+    from shared.actions import breaker_store
+    from shared.actions.breaker import BreakerRule
+
+    backends = bootstrap.backends()
+    if not backends:
+        return
+    rules = dict.fromkeys(backends, BreakerRule(*bootstrap.action_policy().breaker))
+    delivery = bootstrap.delivery()
+    await breaker_store.probe_breakers(store=delivery.store, backends=backends, rules=rules, now=delivery.now)
+
+
 @blueprint.timer_trigger(arg_name="timer", schedule="30 * * * * *")
 async def continue_erasures(timer: func.TimerRequest) -> None:
     """Goes on with erasures that were interrupted, or that one call could not finish."""
