@@ -16,6 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from evals import dialogues
 from shared.conversation.grammar import Context, read
 from shared.conversation.intent import INTENTS
 
@@ -86,3 +87,24 @@ def lines(scores: Scores) -> list[str]:
         acted, still = scores.traps[half, "acted"], scores.traps[half, "kept still"]
         table.append(f"| traps that acted | {half} | {acted + still} | | | {acted} |")
     return table
+
+
+HEADING: Final = "## The conversation's grammar"
+REPLAYED: Final = "### Recorded dialogues"
+
+
+def section(categories: tuple[str, ...], recorded: Path | None, before: str) -> str:
+    """The part of docs/quality.md on the conversation.
+
+    recorded: the dialogues' file, which is not part of this project; without it their figures stay as in `before`,
+    the document as it was.
+    """
+    doc = (__doc__ or "").split("\n\n", 1)[1].strip()
+    own = [HEADING, "", doc, "", *lines(scored(categories)), ""]
+    if recorded is not None:
+        outcome = dialogues.replay(recorded)
+        told = (dialogues.__doc__ or "").split("\n\n", 1)[1].strip()
+        figures = dialogues.lines(outcome)
+        return "\n".join([*own, REPLAYED, "", told, "", *figures, "", f"Source: {dialogues.SOURCE}", ""])
+    kept = before[before.index(REPLAYED) :] if REPLAYED in before else f"{REPLAYED}\n\nNot measured yet.\n"
+    return "\n".join([*own, kept])

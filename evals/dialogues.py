@@ -1,11 +1,19 @@
 """Replays recorded dialogues about payments through the grammar, and compares what it holds with what was called.
 
-The dialogues are the banking and payment part of the Schema-Guided Dialogue data set (Rastogi et al. 2020,
-"Towards Scalable Multi-Domain Conversational Agents", CC BY-SA 4.0). They are not part of this project: the file is
-named on the command line. Every user utterance is read in order, with the pending intent and the asked slot that our
-own product would have at that point: the recorded system's requests set what was asked, its offers ("would you like to
-make a transfer?") ask for a wish; whatever else it says is not heard. At each call that moves money the action and all
-its arguments are compared. What the data set leaves to its defaults (checking account, public) is filled in likewise.
+The dialogues are the banking and payment part of the Schema-Guided Dialogue data set. They are share-alike and not
+part of this project: the file is named on the command line (`make quality ARGS="--dialogues FILE"`). Every user
+utterance is read in order, with the pending intent and the asked slot that our product would have at that point: the
+recorded system's requests set what was asked, its offers ("would you like to make a transfer?") ask for a wish;
+whatever else it says is not heard. At each call that moves money the action and all its arguments (amount, currency,
+person, both accounts, visibility) are compared, after what the data set itself leaves to defaults (a checking account,
+public) is filled in. "Asks back": something is missing, or the wish was in doubt and has not been put beyond doubt.
+"Wrong": it would have shown a card with the wrong action or a wrong argument, for a person to refuse.
+
+Dialogues are divided by a hash of their id. The grammar was developed on the first half ("seen first"). Its first
+figures on the half kept apart were 80.8 % exact, 12.4 % asks back and 6.7 % wrong (193 calls). Then half of that
+half was opened and learned from ("seen second"); of the rest ("held out") no dialogue was ever read, but its totals,
+and which slots differed, were looked at between rounds. The first dialogue, the start of the second and
+the counts of the names in all of them were printed before the division.
 """
 
 from __future__ import annotations
@@ -175,7 +183,7 @@ def _got(method: str, held: Slots) -> Slots:
 
 def lines(outcome: Replay) -> list[str]:
     """The figures as Markdown."""
-    table = ["| half | calls | exact | asks back | wrong | balance questions understood |", "|---|---|---|---|---|---|"]
+    table = ["| part | calls | exact | asks back | wrong | balance questions understood |", "|---|---|---|---|---|---|"]
     for half in ("seen first", "seen second", "held out"):
         right, missed = outcome.questions[half, True], outcome.questions[half, False]
         shares = [

@@ -6,7 +6,8 @@ half was held out, and only it says how good the rules are. Two limits of that: 
 before the halves were fixed, and its totals (not its failures) were read between rounds of work. And rows and rules
 were both made up from general knowledge: statements of a real bank will be stranger than either.
 
-`--write docs/quality.md` writes the table, `--failures seen` names what fails in the half that may be looked at.
+`--write docs/quality.md` writes the table, `--failures seen` names what fails in the half that may be looked at,
+`--dialogues FILE` replays recorded dialogues through the conversation's grammar.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, Final
 
 import yaml
 
+from evals import conversation
 from shared.contracts.transactions import TransactionFacts
 from shared.guard.decision import Concern, Proposal
 from shared.guard.policy import Policy, policy_from
@@ -188,6 +190,7 @@ def main(arguments: list[str]) -> int:
     """Prints the table and what fails; writes it where asked."""
     parser = argparse.ArgumentParser(prog="python -m evals.quality", description="How well the lanes' rules do.")
     parser.add_argument("--write", type=Path, help="a Markdown file to write")
+    parser.add_argument("--dialogues", type=Path, help="recorded dialogues to replay (see evals/dialogues.py)")
     parser.add_argument("--failures", choices=HALVES, help="name what fails in this half alone")
     options = parser.parse_args(arguments)
     policy = money_policy()
@@ -198,8 +201,11 @@ def main(arguments: list[str]) -> int:
     print("\n".join(table(scores)))
     for half in (options.failures,) if options.failures else HALVES:
         print("\n".join(failures(scores, half)))
+    before = options.write.read_text() if options.write and options.write.exists() else ""
+    spoken = conversation.section(tuple(sorted(policy.categories)), options.dialogues, before)
+    print(f"\n{spoken}")
     if options.write:
-        options.write.write_text(report(policy, scores))
+        options.write.write_text(f"{report(policy, scores)}\n{spoken}")
     return 0
 
 

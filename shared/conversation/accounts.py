@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from shared.conversation.patterns import plain, words
+from shared.conversation.patterns import any_of, plain, words
 
 _TYPES: Final = {
     "checking": "checking chequing current",
     "savings": "savings saving",
     "credit card": "visa mastercard amex jcb discover maestro unionpay diners",
-    "debit card": "debit",
     "app balance": "wallet in-app",
 }
 _ONE_WORD: Final = {word: kind for kind, line in _TYPES.items() for word in line.split()}
@@ -28,11 +27,14 @@ _TWO_WORDS: Final = {
     ("my", "balance"): "app balance", ("app", "money"): "app balance", ("the", "app"): "app balance",
 }  # fmt: skip
 _MINE: Final = words("my our own mine")
-_THEIRS: Final = words("their his her hers theirs someone's somebody's someones else's friend's another's")
+_THEIRS: Final = words("she he they their his her hers theirs someone's somebody's someones else's friend's another's")
 _SOURCE: Final = words("from use using via with out through by")
-_CARDS: Final = words("visa mastercard amex jcb discover maestro unionpay diners card debit")
+_CARDS: Final = words("visa mastercard amex jcb discover maestro unionpay diners card")
 _TARGET: Final = words("to into in for onto towards")
-_BETWEEN: Final = words("the a an of different other another some primary main joint new old personal account money")
+_BETWEEN: Final = words(
+    "the a an of different other another some primary main joint new old personal account money has have got uses"
+)
+_PUTS: Final = words("put deposit place drop go goes going land arrive send transfer")
 _OWNERLESS: Final = words("please it is ok okay yes no just and or that this go be send pay transfer check checking")
 
 
@@ -48,6 +50,9 @@ class Sides(NamedTuple):
     problem: str = ""
 
 
+_SWITCHED: Final = any_of(("change|switch|correct|update|edit .. to|into", "make it"))
+
+
 class _Mention(NamedTuple):
     kind: str
     side: str
@@ -59,7 +64,7 @@ def sides_in(text: str, *, asked: str = "") -> Sides:
     mentions, at = [], 0
     while at < len(said):
         kind, length = _kind_at(said, at)
-        if kind:
+        if kind and "not" not in said[max(0, at - 3) : at]:
             mentions.append(_Mention(kind, _side(said, at, at + length, asked)))
         at += max(length, 1)
     source = {one.kind for one in mentions if one.side == "source"}
@@ -67,7 +72,9 @@ def sides_in(text: str, *, asked: str = "") -> Sides:
     if not target and source and any(pair in _pairs(said) for pair in _TO_THEIRS):
         target = source
     unknown = not source and any(_kind_at([name.lower()], 0)[0] == "" for name in _ELSEWHERE.findall(text))
-    problem = "which account" if len(source) > 1 or len(target) > 1 or unknown else ""
+    foreign = any(one.side == "theirs" for one in mentions)  # nobody pays from somebody else's account
+    switched = bool(mentions) and _SWITCHED.search(" ".join(said)) is not None
+    problem = "which account" if len(source) > 1 or len(target) > 1 or unknown or switched or foreign else ""
     own = any(one.side == "own" for one in mentions)
     return Sides("".join(sorted(source)[:1]), "".join(sorted(target)[:1]), own, problem)
 
@@ -87,7 +94,7 @@ def _kind_at(said: Sequence[str], at: int) -> tuple[str, int]:
     if two:
         return two, 2
     one = _ONE_WORD.get(said[at], "")
-    if said[at] in {"checking", "current"} and said[at + 1 : at + 2] in (["on"], ["my"], ["the"], ["balance"]):
+    if said[at] in {"checking", "current"} and said[at + 1 : at + 2] in (["on"], ["my"], ["the"]):
         return "", 1
     return one, 1
 
@@ -110,9 +117,11 @@ def _side(said: Sequence[str], start: int, end: int, asked: str) -> str:
     if said[start] == "my":
         owner = "mine"
     if owner == "theirs":
-        return "target"
+        return "target" if preposition != "source" else "theirs"
     if owner == "mine":
         card = said[end - 1] == "card" or said[start] in _CARDS
         lies_in = said[start - 2 : start - 1] in (["in"], ["for"])
         return "own" if preposition == "target" and not card and not lies_in else "source"
+    if preposition == "target" and said[start - 1] == "in" and not _PUTS & set(said[:start]):
+        return "source"  # "the money is in savings"
     return preposition or ("target" if asked == "recipient_account_type" else "source")

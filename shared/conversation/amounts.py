@@ -11,23 +11,24 @@ from typing import Final, NamedTuple
 
 from shared.contracts.currencies import EXPONENTS
 from shared.conversation.currency_names import CENTS, candidates, dots_group, meant
-from shared.conversation.patterns import words
 from shared.conversation.numbers import SCALES, TWO_WAYS, Number, figure, spoken
+from shared.conversation.patterns import words
 
 _TOKEN: Final = re.compile(
-    r"[0-9]{1,3}(?: [0-9]{3})+(?:[.,][0-9]+)?(?![0-9])|[0-9](?:[0-9.,'\u00a0\u202f]*[0-9])?|(?:us|ca|nz|hk|[acsr])\$(?=\s?[0-9])|[^\W\d_]+|[^\s\w]",
+    r"[0-9]{1,3}(?: [0-9]{3})+(?:[.,][0-9]+)?(?![0-9])|[0-9](?:[0-9.,'\u00a0\u202f]*[0-9])?"
+    r"|(?:us|ca|nz|hk|[acsr])\$(?=\s?[0-9])|[^\W\d_]+|[^\s\w]",
     re.IGNORECASE,
 )
-_MONEY_FOLLOWS: Final = frozenset(
-    "send transfer pay give wire remit move request demand make it of to for is was amount about around over under "
-    "above below than at exactly by approximately roughly lend owe owes owing them him her me with be".split()
+_MONEY_FOLLOWS: Final = words(
+    "send transfer pay give wire remit move request demand make it of to for is was amount about around over "
+    "under above below than at exactly by approximately roughly lend owe owes owing them him her me with be"
 )
-_NOT_MONEY_BEFORE: Final = frozenset(
-    "account number no nr card ending invoice order ref reference iban transaction id in on section version".split()
+_NOT_MONEY_BEFORE: Final = words(
+    "account number no nr card ending invoice order ref reference iban transaction id in on section version"
 )
-_COUNTS: Final = frozenset(
-    "% percent times time days day months month weeks week years year people persons transactions payments charges "
-    "st nd rd th am pm x hours minutes items things of / : #".split()
+_COUNTS: Final = words(
+    "% percent times time days day months month weeks week years year people persons transactions payments "
+    "charges st nd rd th am pm x hours minutes items things of / : #"
 )
 _BOUNDS: Final = {
     "over": "at_least", "above": "at_least", "exceeding": "at_least", "least": "at_least",
@@ -46,7 +47,7 @@ _THAN: Final = {
 _HYPHEN: Final = re.compile(r"(?<=[a-z])-(?=[a-z])")
 _OVER: Final = [[verb, "over"] for verb in ("transfer", "send", "wire", "move", "sending", "it")]
 _SIGNS: Final = words("$ € £ ¥ ₹ ₩ ₺ ₴ ₪ us$ a$ c$ ca$ nz$ hk$ s$ r$")
-_PARTS: Final = frozenset("half quarter couple few dozen".split())
+_PARTS: Final = words("half quarter couple few dozen")
 LARGEST_MINOR: Final = 2**53 - 1
 
 

@@ -16,6 +16,7 @@ from shared.conversation.slots import Heard, Said, heard_in, visibility
 SOURCE: Final = "grammar"
 SURE_BP: Final = 9500
 LONGEST_TEXT: Final = 1000
+_BRIEF: Final = 4
 _FREE: Final = frozenset({"text", "note"})
 _AFFIRM, _DENY, _HELP = any_of(AFFIRM), any_of(DENY), any_of(HELP)
 _GOODBYE, _SMALL_TALK = any_of(GOODBYE), any_of(SMALL_TALK)
@@ -55,9 +56,10 @@ def reading(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Readin
     for name, found in (("help", _HELP), ("goodbye", _GOODBYE)):
         if found.search(words):
             return sure(Intent(name, {}))
-    if no and not (yes and yes.end() > no.end()):
+    brief = len(words.split()) <= _BRIEF
+    if no and brief and not (yes and yes.end() > no.end()):
         return sure(Intent("deny", {}))
-    if yes and len(words.split()) <= 4:
+    if yes and brief:
         return sure(Intent("affirm", {}))
     return sure() if _SMALL_TALK.match(words) and len(words.split()) <= 8 else unsure("I did not understand it")
 

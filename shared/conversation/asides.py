@@ -16,7 +16,8 @@ OPENERS: Final[Mapping[str, Phrases]] = {
         "hi|hello|hey|there|thanks|thankyou|great|perfect|cool|nice|good|fine|awesome|wonderful|oh|sorry|bank|again|too",
         "yes|yeah|yep|yup|ye|sure|absolutely|no|first|next|finally|immediately|today|here|countersign",
         "because|since|as|hence|therefore", "all right", "of course", "in that case", "right now", "i see", "got it",
-        "good morning|afternoon|evening|day", "thank you", "thanks|thank|you a lot|million", "sounds good", "by the way",
+        "good morning|afternoon|evening|day", "thank you", "thanks|thank|you a lot|million", "sounds good",
+        "by the way",
         "last|next|one|another thing .. is to?", "one more thing", "while you are at it", "as well", "this time",
         "excuse me", "for your|the help", "for|with .. help|assistance|information|info", "very|so much", "for me",
         "that|this|it is great|good|fine|nice|cool|perfect|okay|ok|right",
@@ -34,7 +35,8 @@ OPENERS: Final[Mapping[str, Phrases]] = {
         "making|doing|with", "try to|and", "make sure you? to?", "i meant|mean|wanted to? say? please?",
     ),
     "asks": (
-        "can|could|may|might|should|shall|must|would|will|am|was|were|are|have|had <someone>|my|the|this|that|there|your also?",
+        "can|could|may|might|should|shall|must|would|will|am|was|were|are|have|had <someone>|my|the",
+        "can|could|may|should|would|will|are|was|were this|that|there|your",
         "do|did|does i|we|he|she|they|you|someone|anyone|people|my|the|this|that also?", "does it",
         "are|were|did|have|had you", "how|what|when|why|where|which|who|whether", "is|was|has|are|were",
         "any way|chance to?", "i|we wonder|wondered", "wondering", "tell|show|explain me? how|whether|if|what|why",
@@ -57,29 +59,34 @@ VETOES: Final[Mapping[str, Phrases]] = {
         "in theory|case", "let us say", "for example|instance", "an example", "e.g", "provided that", "would have",
     ),
     "reported": (
-
-        "told|tells|asked|asks|ordered|orders|instructed|instructs|begged|advised|reminded|reminds|forced|wants|wanted me|us|you|him|her|them|to|that",
-
+        "told|tells|asked|asks|ordered|instructed|begged|reminded|forced|wants|wanted me|us|you|him|her|them|to|that",
         "said|says|reads|wrote|writes|claims|claimed|states|stated|insists|suggests|suggested|demands|demanded|replied",
         "according to",
         "he|she|they|who|someone|somebody|everyone want|wants|wanted|say|should|will|would|must",
+        "dear customer|sir|madam|client|user|friend|colleague",
         "message|email|letter|note|memo|description|text|caller that|which|from",
     ),
     "later": (
-
-        "tonight|tomorrow|later|someday|eventually|soon|daily|weekly|monthly|yearly|annually|regularly|automatically|recurring|always",
-
-        "every|each day|week|month|year|morning|monday|tuesday|wednesday|thursday|friday|saturday|sunday|time|payday|other|few|two|second|<days>",
+        "tonight|tomorrow|later|someday|eventually|soon|daily|weekly|monthly|yearly|annually|regularly|always",
+        "automatically|recurring",
+        "every|each day|week|month|year|morning|<weekday>|time|payday|other|few|two|second|<days>",
         "as soon as", "once|when|whenever|until|till|after|before|while", "from now on", "going forward",
         "in the future", "schedule|scheduled|standing",
-        "monday|tuesday|wednesday|thursday|friday|saturday|sunday", "a|per week|month|year|day",
+        "<weekday>", "a|per week|month|year|day",
     ),
-    "dated": (),
     "negated": (
-        "not|never|cancel|without|except|nobody|none|nothing|neither|nor", "no longer", "instead of", "rather than", "no one",
+        "not|never|cancel|without|except|nobody|none|nothing|neither|nor", "no longer", "instead of", "rather than",
+        "no one",
     ),
-    "taken back": ("kidding|joking|joke", "scratch|forget that|it", "second thought|thoughts", "wait no?", "nevermind", "never mind"),
-    "open": ("send|give|pay|wire|transfer|lend me|us", "to me|us|myself", "each|both|twice|thrice|double|half|split|divide|percent", "attention|regards|greetings|wishes|respects", "or|either|maybe|perhaps|possibly|probably|whichever|whatever|whoever|undecided", "not sure", "and or"),
+    "taken back": (
+        "kidding|joking|joke", "scratch|forget that|it", "second thought|thoughts", "wait no?", "nevermind",
+        "never mind",
+    ),
+    "open": (
+        "send|give|pay|wire|transfer|lend me|us", "to me|us|myself",
+        "each|both|twice|thrice|double|half|split|divide|percent", "attention|regards|greetings|wishes|respects",
+        "or|either|maybe|perhaps|possibly|probably|whichever|whatever|whoever|undecided", "not sure", "and or",
+    ),
     "told": (
         "was|were|has|have|had|did|does|failed|bounced|arrived|happened|went|seems|appears|cost|costs",
         "transfer|payment is|are",
@@ -114,7 +121,6 @@ PAYING: Final[Phrases] = ("from|of|via|using|use|with|through my|the in-app|app?
 """An account to pay from, not a question about it."""
 
 AFFIRM: Final[Phrases] = (
-
     "yes|yeah|yep|yup|ye|ya|yea|sure|ok|okay|correct|confirmed|confirm|right|exactly|absolutely|definitely|perfect|approve|approved|agreed|surely|certainly|alright|indeed|proceed|accurate",
     "go ahead", "do it|that|so", "please do", "sounds|looks good|right|great|correct|fine",
     "that|it is right|correct|fine|good|great|it|perfect|accurate|ok|okay",
@@ -140,7 +146,6 @@ GOODBYE: Final[Phrases] = (
     "nothing else|more", "so long",
 )  # fmt: skip
 SMALL_TALK: Final[Phrases] = (
-
     "hi|hello|hey|thanks|thankyou|great|cool|nice|awesome|wonderful|good|fine|lovely|excellent|amazing|super|welcome|appreciate|ok|okay|alright",
     "thank you", "good morning|afternoon|evening|day",
     "i see", "got it", "good to know", "noted", "makes sense", "how are you", "perfect",

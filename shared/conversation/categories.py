@@ -10,14 +10,17 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 SPOKEN: Final = {
-    "groceries": ("grocery", "supermarket", "food shopping"), "restaurant": ("eating out", "dining", "dining out", "meals out"),
-    "fast_food": ("takeaway", "take-away", "takeout"), "coffee": ("cafe", "coffee shop"), "bar": ("pub", "drinks", "bars and pubs"),
-    "delivery": ("food delivery",), "fuel": ("gas", "petrol", "diesel"), "public": ("public transport", "transit", "bus", "metro"),
-    "rail": ("train",), "taxi": ("uber", "cab", "ride hailing"), "energy": ("electricity", "gas and electricity", "heating"),
-    "telephone": ("phone", "mobile", "cell phone"), "internet": ("broadband", "wifi"), "clothing": ("clothes", "shoes"),
-    "hair_beauty": ("hairdresser", "haircut", "beauty"), "fitness": ("gym",), "streaming": ("streaming service",),
-    "pharmacy": ("medicine", "drugstore", "chemist"), "flight": ("flying", "airfare"), "lodging": ("hotel",),
-    "pets": ("pet food", "vet"), "furnishing": ("furniture",), "public_transport": ("transit",), "dining": ("eating out",),
+    "groceries": ("grocery", "supermarket", "food shopping"),
+    "restaurant": ("eating out", "dining", "dining out", "meals out"),
+    "fast_food": ("takeaway", "take-away", "takeout"), "coffee": ("cafe", "coffee shop"),
+    "bar": ("pub", "drinks", "bars and pubs"), "delivery": ("food delivery",), "fuel": ("gas", "petrol", "diesel"),
+    "public": ("public transport", "transit", "bus", "metro"), "rail": ("train",),
+    "taxi": ("uber", "cab", "ride hailing"), "energy": ("electricity", "gas and electricity", "heating"),
+    "telephone": ("phone", "mobile", "cell phone"), "internet": ("broadband", "wifi"),
+    "clothing": ("clothes", "shoes"), "hair_beauty": ("hairdresser", "haircut", "beauty"), "fitness": ("gym",),
+    "streaming": ("streaming service",), "pharmacy": ("medicine", "drugstore", "chemist"),
+    "flight": ("flying", "airfare"), "lodging": ("hotel",), "pets": ("pet food", "vet"), "furnishing": ("furniture",),
+    "public_transport": ("transit",), "dining": ("eating out",),
 }  # fmt: skip
 """The chart's last word to what people say besides."""
 

@@ -23,13 +23,11 @@ _OPENERS: Final = tuple((mood, any_of(phrases)) for mood, phrases in OPENERS.ite
 _WISHES: Final = tuple((name, any_of(phrases)) for name, phrases in WISHES)
 _WISHED_FOR: Final = tuple((name, any_of(phrases)) for name, phrases in WISHED_FOR)
 _QUESTIONS: Final = tuple((name, any_of(phrases)) for name, phrases in QUESTIONS)
-_VETOES: Final = tuple((mood, any_of(phrases)) for mood, phrases in VETOES.items() if phrases)
+_VETOES: Final = tuple((mood, any_of(phrases)) for mood, phrases in VETOES.items())
 _POLITE: Final = any_of(POLITE)
 _PAYING: Final = any_of(PAYING)
 _LOOKING: Final = any_of(LOOKING)
 _TELLING: Final = any_of(TELLING)
-_FRAMED: Final = frozenset({"wish"})
-
 
 DOUBTS: Final = {
     "asks": "it sounds like a question about it, not a wish",
@@ -68,8 +66,11 @@ def clauses_of(marked: Marked, today: date) -> tuple[Clause, ...]:
     """The clauses of a marked text."""
     text = marked.text
     found: list[Clause] = []
+    quoting: frozenset[str] = frozenset()
     for sentence in _SENTENCE_END.split(text):
-        vetoes = _vetoes(plain(sentence), dated=any(not _is_today(span, today) for span in marked.days_of(sentence)))
+        dated = any(not _is_today(span, today) for span in marked.days_of(sentence))
+        vetoes = _vetoes(plain(sentence), dated=dated) | quoting
+        quoting = vetoes & {"reported"}  # what somebody else said may go on over several sentences
         pieces = [piece for piece in _JOINT.split(sentence) if piece and piece.strip(" .?!;")]
         asked, apart = sentence.rstrip().endswith("?"), False
         for piece in pieces:
@@ -103,7 +104,7 @@ def _clause(piece: str, vetoes: frozenset[str], *, asked: bool) -> Clause:
 
 
 def _heard(words: str) -> tuple[str, str, frozenset[str]]:
-    """The wish that the words begin with after some of their openers, "" for none; what is left; and the openers' moods."""
+    """The wish that words begin with behind some of their openers, "" for none; what is left; the openers' moods."""
     moods: frozenset[str] = frozenset()
     while True:
         name = _wish(words, moods)
@@ -127,7 +128,7 @@ def _wish(rest: str, moods: frozenset[str]) -> str:
 
 def _mood(name: str, moods: frozenset[str], vetoes: frozenset[str]) -> str:
     """Why it is not a wish, the strongest reason first, or "wish"."""
-    heard = (moods | vetoes) - _FRAMED
+    heard = moods | vetoes
     if name == "change_notifications":
         heard -= {"not"}
     heard -= UNDAUNTED.get(name, frozenset())

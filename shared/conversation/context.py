@@ -16,7 +16,7 @@ _NONE: Final[Mapping[str, str | int | bool]] = MappingProxyType({})
 
 
 class Context(NamedTuple):
-    """today: the tenant's day. currency: the tenant's base currency, "" unknown. categories: names of the tenant's chart.
+    """today: the tenant's day. currency: its base currency, "" unknown. categories: the names in its chart.
 
     pending: the intent that is still talked about: slots are missing, its card is open, or we asked whether it is
     wanted. asked: the slot that our last reply asked for, `WISH`, or "". recent: what earlier intents of this

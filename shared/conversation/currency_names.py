@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from shared.contracts.currencies import EXPONENTS
+from shared.conversation.patterns import in_order, words
 
-_DOLLARS: Final = tuple(
-    "USD CAD AUD NZD SGD HKD TWD BBD BMD BND BSD BZD FJD GYD JMD KYD LRD NAD SBD SRD TTD XCD".split()
-)
-_PESOS: Final = tuple("MXN ARS CLP COP CUP DOP PHP UYU".split())
-_RUPEES: Final = tuple("INR LKR MUR NPR PKR SCR".split())
+_DOLLARS: Final = in_order("USD CAD AUD NZD SGD HKD TWD BBD BMD BND BSD BZD FJD GYD JMD KYD LRD NAD SBD SRD TTD XCD")
+_PESOS: Final = in_order("MXN ARS CLP COP CUP DOP PHP UYU")
+_RUPEES: Final = in_order("INR LKR MUR NPR PKR SCR")
 _FRANCS: Final = ("CHF", "XAF", "XOF", "XPF", "BIF", "CDF", "DJF", "GNF", "KMF", "RWF")
 _KRONER: Final = ("SEK", "NOK", "DKK", "ISK")
 
@@ -33,8 +32,8 @@ NAMES: Final = {
 }  # fmt: skip
 CENTS: Final = {"cent": "", "cents": "", "pence": "GBP", "penny": "GBP"}
 
-_ALSO_WORDS: Final = frozenset("ALL BOB TOP TRY CUP MOP GEL BAM SOS PEN LAK COP MAD RON".split())
-_DOTS_GROUP: Final = frozenset("EUR DKK NOK SEK ISK BRL ARS CLP COP UYU IDR VND TRY PLN CZK HUF RON RSD CHF".split())
+_ALSO_WORDS: Final = words("ALL BOB TOP TRY CUP MOP GEL BAM SOS PEN LAK COP MAD RON")
+_DOTS_GROUP: Final = words("EUR DKK NOK SEK ISK BRL ARS CLP COP UYU IDR VND TRY PLN CZK HUF RON RSD CHF")
 
 
 def candidates(token: str, *, leading: bool = False) -> tuple[str, ...]:

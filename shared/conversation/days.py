@@ -11,17 +11,21 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
+from shared.conversation.patterns import in_order
+
 MONTHS: Final = {
     name: at
     for at, names in enumerate(
-        "january/jan february/feb march/mar april/apr may june/jun july/jul august/aug september/sept/sep october/oct "
-        "november/nov december/dec".split(),
+        in_order(
+            "january/jan february/feb march/mar april/apr may june/jun july/jul august/aug september/sept/sep "
+            "october/oct november/nov december/dec"
+        ),
         start=1,
     )
     for name in names.split("/")
 }
 WEEKDAYS: Final = {
-    name: at for at, name in enumerate("monday tuesday wednesday thursday friday saturday sunday".split())
+    name: at for at, name in enumerate(in_order("monday tuesday wednesday thursday friday saturday sunday"))
 }
 _COUNTED: Final = {"a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "twelve": 12}
 _MONTH: Final = "|".join(sorted(MONTHS, key=len, reverse=True))
@@ -31,7 +35,8 @@ _DAY: Final = r"(?:the )?[0-9]{1,2}(?:st|nd|rd|th)?"
 _DAY_MONTH: Final = rf"(?:{_DAY} (?:of )?(?:{_MONTH})\b{_YEAR}|(?:{_MONTH}) {_DAY}\b{_YEAR})"
 _POINT: Final = (
     rf"(?:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}|{_DAY_MONTH}|(?:{_MONTH})\b{_YEAR}|(?:{_WEEKDAY})|(?:19|20|21)[0-9]{{2}}"
-    r"|today|yesterday|(?:the )?(?:start|beginning) of (?:the|this) (?:week|month|year)|(?:last|this) (?:week|month|year))"
+    r"|today|yesterday|(?:the )?(?:start|beginning) of (?:the|this) (?:week|month|year)"
+    r"|(?:last|this) (?:week|month|year))"
 )
 _NUMBER: Final = r"[0-9]{1,3}|a|one|two|three|four|five|six|seven|twelve"
 

@@ -168,7 +168,8 @@ def _joined(merged: Sequence[tuple[Group, Heard]], clauses: Sequence[Clause], he
         return answers.unsure(problem, intents[0] if len(intents) == 1 and intents[0].acts else None)
     if len(intents) > MOST_INTENTS:
         return answers.unsure("it asks for more than three things at once")
-    if heard.pending is not None and not heard.pending.missing and intents == [heard.pending]:
+    pending = heard.pending
+    if pending is not None and pending.acts and not pending.missing and intents == [pending]:
         return answers.sure(Intent("affirm", {}))  # said again what the card says already
     return answers.sure(*_answer_ahead(clauses, merged, heard), *intents)
 

@@ -16,17 +16,18 @@ _LEADS: Final = words(
     "at from with by to on for of was is were are my the put move did mark file categorise categorize paid pay spent"
 )
 _NO_MERCHANT: Final = words(
-    "i i'm my the a an it this that these those all any each every me us you he she they we what how much many why when "
-    "where which who usd eur gbp atm please thanks ok january february march april may june july august september october "
-    "november december monday tuesday wednesday thursday friday saturday sunday show list find explain did have do can "
-    "under as in into to for on of and or is was are were month week year day last past total average more less than"
+    "i i'm my the a an it this that these those all any each every me us you he she they we what how much "
+    "many why when where which who usd eur gbp atm please thanks ok january february march april may june "
+    "july august september october november december monday tuesday wednesday thursday friday saturday sunday "
+    "show list find explain did have do can under as in into to for on of and or is was are were month week "
+    "year day last past total average more less than"
 )
 _ENDS: Final = words("? , this last in on under as to into and since for during from between flagged marked put sent")
 _LOWER_LEADS: Final = words("at")
 
 
 def merchant_in(text: str, marked: Marked, *, verb_ahead: bool = False) -> str:
-    """ "" when none is named. verb_ahead: a name in small letters counts too before "as" or "under" ("put lidl under")."""
+    """The name, "" for none. verb_ahead: one in small letters counts too behind a verb ("put lidl under")."""
     quotes = marked.quotes_of(text)
     if quotes:
         return quotes[0][:80] if len(quotes) == 1 else ""
@@ -43,8 +44,9 @@ def _is_name(token: str) -> bool:
 
 
 _VERBS: Final = words(
-    "recategorise recategorize reclassify categorise categorize put move mark file label tag treat count change fix "
-    "could would will help tell give get see search look pull display spending transactions budget notify turn"
+    "recategorise recategorize reclassify categorise categorize put move mark file label tag treat count "
+    "change fix could would will help tell give get see search look pull display spending transactions budget "
+    "notify turn"
 )
 
 

@@ -9,15 +9,19 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from shared.conversation.patterns import in_order
+
 UNITS: Final = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split()
+        in_order(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+            "seventeen eighteen nineteen"
+        )
     )
 }
 TENS: Final = {
-    word: 20 + 10 * at for at, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
+    word: 20 + 10 * at for at, word in enumerate(in_order("twenty thirty forty fifty sixty seventy eighty ninety"))
 }
 SCALES: Final = {"hundred": 100, "thousand": 1000, "grand": 1000, "k": 1000, "million": 1_000_000, "m": 1_000_000}
 _SPOKEN_SCALES: Final = {word for word in SCALES if len(word) > 1}

@@ -23,12 +23,13 @@ _GROUPS: Final = {
     "change": "change fix update adjust raise lower increase decrease reduce bump cut",
     "money": "money funds fund cash amount total",
     "payment": "transfer transfers payment payments remittance",
-    "entries": "transactions transaction payments payment purchases purchase charges charge debits refunds refund deposits "
-    "withdrawals transfers transfer expenses expense entries orders",
+    "entries": "transactions transaction payments payment purchases purchase charges charge debits refunds refund "
+    "deposits withdrawals transfers transfer expenses expense entries orders",
     "judged": "categorised categorized classified flagged marked labelled labeled filed booked counted tagged treated",
     "spent": "spend spent pay paid cost costs costing blow blew drop dropped",
     "bought": "buy bought purchase purchased shop pay paid receive received charge charged",
     "adverb": "also just really actually now only still rather",
+    "weekday": "monday tuesday wednesday thursday friday saturday sunday",
     "someone": "i we he she they it someone somebody anyone everyone people",
 }
 _STANDS_FOR: Final = {
@@ -39,11 +40,13 @@ _STANDS_FOR: Final = {
 }
 _GAP: Final = r"(?: \S+){0,6}?"
 _SHORT_FORMS: Final = (
-    ("won't", "will not"), ("can't", "can not"), ("cannot", "can not"), ("let's", "let us"), ("n't", " not"), ("'ll", " will"),
-    ("'ve", " have"), ("'re", " are"), ("i'd", "i would"), ("i'm", "i am"), ("what's", "what is"), ("whats", "what is"),
-    ("that's", "that is"), ("thats", "that is"), ("it's", "it is"), ("where's", "where is"), ("how's", "how is"),
-    ("who's", "who is"), ("wanna", "want to"), ("gonna", "going to"), ("gotta", "got to"), ("dont ", "do not "),
-    ("didnt ", "did not "), ("e-mail", "email"), ("trasfer", "transfer"), ("tranfer", "transfer"), ("transfre", "transfer"), ("trnasfer", "transfer"), ("re-cat", "recat"), ("re-class", "reclass"),
+    ("won't", "will not"), ("can't", "can not"), ("cannot", "can not"), ("let's", "let us"), ("n't", " not"),
+    ("'ll", " will"), ("'ve", " have"), ("'re", " are"), ("i'd", "i would"), ("i'm", "i am"), ("what's", "what is"),
+    ("whats", "what is"), ("that's", "that is"), ("thats", "that is"), ("it's", "it is"), ("where's", "where is"),
+    ("how's", "how is"), ("who's", "who is"), ("wanna", "want to"), ("gonna", "going to"), ("gotta", "got to"),
+    ("dont ", "do not "), ("didnt ", "did not "), ("e-mail", "email"), ("trasfer", "transfer"),
+    ("tranfer", "transfer"), ("transfre", "transfer"), ("trnasfer", "transfer"), ("re-cat", "recat"),
+    ("re-class", "reclass"),
 )  # fmt: skip
 _NOT_A_WORD: Final = re.compile(r"[^\w'&@.\-\ue000-\ue2ff]+|(?<!\w)['.\-]+|['.\-]+(?!\w)")
 
@@ -51,6 +54,11 @@ _NOT_A_WORD: Final = re.compile(r"[^\w'&@.\-\ue000-\ue2ff]+|(?<!\w)['.\-]+|['.\-
 def words(line: str) -> frozenset[str]:
     """A set of words, as a table writes it."""
     return frozenset(line.split())
+
+
+def in_order(line: str) -> tuple[str, ...]:
+    """A list of words, as a table writes it."""
+    return tuple(line.split())
 
 
 def plain(text: str) -> str:

@@ -12,34 +12,35 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from shared.conversation.asides import AFFIRM, DENY, SMALL_TALK
-from shared.conversation.patterns import any_of, plain, words
+from shared.conversation.patterns import any_of, in_order, plain, words
 
 _TOKEN: Final = re.compile(r"[\w'&@.\-]*[\w']|&|[\ue000-\ue2ff]|,")
 _NO_NAME: Final = words(
-    "i i'm i'd i'll please thanks thank my the it this that visa mastercard amex jcb checking savings saving account "
-    "monday tuesday wednesday thursday friday saturday sunday usd eur gbp ok okay yes no send transfer pay and also now "
-    "from use using can could would make let's let hello hi bank him her them they he she who whom what to for with "
-    "atm iban asap fyi public private credit debit app his their our your is"
+    "i i'm i'd i'll please thanks thank my the it this that visa mastercard amex jcb checking savings saving "
+    "account monday tuesday wednesday thursday friday saturday sunday usd eur gbp ok okay yes no send "
+    "transfer pay and also now from use using can could would make let's let hello hi bank him her them they "
+    "he she who whom what to for with atm iban asap fyi public private credit debit app his their our your is"
 )
 _SKIPPED: Final = words(
-    "my our the a an friend friends contact contacts named called person recipient payee account accounts savings saving "
-    "checking current bank credit debit of name brother sister wife husband partner boss landlord son daughter colleague "
-    "neighbour neighbor roommate flatmate cousin uncle aunt buddy pal friend's good old new contact's my's company "
-    "firm business in this that following user customer"
+    "my our the a an friend friends contact contacts named called person recipient payee account accounts "
+    "savings saving checking current bank credit debit of name brother sister wife husband partner boss "
+    "landlord son daughter colleague neighbour neighbor roommate flatmate cousin uncle aunt buddy pal "
+    "friend's good old new contact's my's company firm business in this that following user customer"
 )
 _KIN: Final = {
-    word: word.capitalize() for word in "mom mum dad mommy mummy daddy grandma grandpa granny mama papa".split()
+    word: word.capitalize() for word in in_order("mom mum dad mommy mummy daddy grandma grandpa granny mama papa")
 }
 _NOT_PEOPLE: Final = words(
-    "me you us him her them it someone somebody anyone anybody everyone whoever all any this that these those both one "
-    "same other another be do go get make pay cover buy help settle send have see keep use eat save invest spend give "
-    "spare transfer complete confirm check the a an my his their our your its account accounts funds fund money cash bank card "
-    "today tomorrow now later private public please contact work date on in at by from for and or so as with savings "
-    "saving checking current theirs hers mine yours home rent bills"
+    "me you us him her them it someone somebody anyone anybody everyone whoever all any this that these those "
+    "both one same other another be do go get make pay cover buy help settle send have see keep use eat save "
+    "invest spend give spare transfer complete confirm check the a an my his their our your its account "
+    "accounts funds fund money cash bank card today tomorrow now later private public please contact work "
+    "date on in at by from for and or so as with savings saving checking current theirs hers mine yours home "
+    "rent bills"
 )
 _LEADS_TO: Final = words(
-    ", it them money funds fund transfer payment send sent pay wire go going this that sending payable make no not "
-    "instead but and please request demand collect ask asking cash like"
+    ", it them money funds fund transfer payment send sent pay wire go going this that sending payable make "
+    "no not instead but and please request demand collect ask asking cash like"
 )
 _ENDS: Final = words(
     "please from for now today and using with via in on , thanks thank by out so right privately his her their at's"
@@ -119,8 +120,8 @@ def _after(tokens: Sequence[str], leads: frozenset[str] | set[str], *, lower: bo
 
 def _listed(tokens: Sequence[str], at: int, name: str) -> list[str]:
     """A second name beside the first: "to Anna and Bob"."""
-    rest = [token for token in tokens[at + 1 : at + 10] if token != ","]
-    last = name.split()[-1]
+    rest = [word for word in tokens[at + 1 : at + 10] if word != ","]
+    last = name.rsplit(maxsplit=1)[-1]
     joined = [after for one, after in pairwise(rest) if one in {"and", "or", "plus"} and _is_name(after)]
     behind = bool(rest) and (last in tokens[at : at + 10])
     return joined[:1] if behind else []
@@ -138,8 +139,7 @@ def _name_at(tokens: Sequence[str], at: int, *, lower: bool) -> str:
         return _whole_name(tokens, at)
     led = (
         at < 2
-        or set(map(str.lower, tokens)) & _VERBS
-        and tokens[at - 2].lower() in _LEADS_TO
+        or (set(map(str.lower, tokens)) & _VERBS and tokens[at - 2].lower() in _LEADS_TO)
         or "\ue000" <= tokens[at - 2] <= "\ue2ff"
     )
     if lower and not skipped and led and _lower_name(tokens, at):
@@ -207,8 +207,8 @@ def _bare(tokens: Sequence[str]) -> list[str]:
     """A name that is the whole answer or one part of it, give or take a courtesy: "Anna, from my savings"."""
     if _YES_OR_NO.match(" ".join(tokens).lower()):
         return []
-    parts = " ".join(tokens).split(" , ")
-    return [name for part in parts for name in _lone(part.replace(",", "").split())]
+    parts = " ".join(tokens).split(",")
+    return [name for part in parts for name in _lone(part.split())]
 
 
 def _anywhere(tokens: Sequence[str]) -> list[str]:
@@ -224,8 +224,8 @@ def _anywhere(tokens: Sequence[str]) -> list[str]:
 def _lone(tokens: Sequence[str]) -> list[str]:
     if _YES_OR_NO.search(plain(" ".join(tokens))):
         return []
-    said = [token for token in tokens if token.lower() not in _COURTESIES]
-    if not said or len(said) > 3 or not all(token.replace("'", "").isalpha() for token in said):
+    said = [word for word in tokens if word.lower() not in _COURTESIES]
+    if not said or len(said) > 3 or not all(word.replace("'", "").isalpha() for word in said):
         return []
     if said[0].lower() in _KIN:
         return [_KIN[said[0].lower()]]

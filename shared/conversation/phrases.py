@@ -21,6 +21,7 @@ WISHES: Final[Rules] = (
         "let me know when|whenever|if|about", "tell me when|whenever", "subscribe|unsubscribe me? to|from",
         "send|give|get|receive|have|want me|us? .. notification|notifications|alert|alerts|reminder|reminders",
         "send|get|receive me|us? <notices> about|when|for|on", "be notified|alerted|warned|reminded|emailed",
+        "no more .. <notices>",
     )),
     ("draft_message", ("draft", "compose", "write|prepare .. <message>", "write to", "write <quote> to")),
     ("send_message", (
@@ -34,7 +35,8 @@ WISHES: Final[Rules] = (
         "set|put .. spending .. to|at <amount>", "spend no|not more than <amount>",
     )),
     ("request_payment", (
-        "request|demand .. <money>|payment|payments|transaction|transfer|refund", "request|demand|collect|claim .. <amount>",
+        "request|demand .. <money>|payment|payments|transaction|transfer|refund",
+        "request|demand|collect|claim .. <amount>",
         "request|collect|demand from", "collect|claim .. <money>|payment|payments|debt", "get paid back? by|from",
         "<make>|do|place|send|submit|set|put up|in|through? .. payment|money|funds request",
         "<make>|do|place|send|submit .. request for .. payment|money|funds|<amount>",
@@ -92,7 +94,8 @@ QUESTIONS: Final[Rules] = (
         "what|how .. in|is|at|does|about my|the? account|accounts|checking|savings|saving",
         "any|have money|funds|cash in my|the? account|accounts|checking|savings|saving|bank",
         "remaining|total|left|amount .. in|from|of my? account|checking|savings",
-        "check|see|view|know|look|show|inform .. checking|savings|saving|account|accounts", "check|see|view|know .. money|funds",
+        "check|see|view|know|look|show|inform .. checking|savings|saving|account|accounts",
+        "check|see|view|know .. money|funds",
         "my|the checking|savings", "funds available|left",
     )),
     ("cash_pressure", (
@@ -115,7 +118,8 @@ QUESTIONS: Final[Rules] = (
         "how much .. <spent>|transfer|transferred|send|sent|going|go|goes|went", "how much for|on",
         "how much was|were|is|are my|the|our", "spend|spent|spending", "total|sum|average .. for|on|at|paid",
         "what did|have|do|does|is|are .. <spent>|spending", "what .. cost|costs me|us",
-        "where did|does|is|has|have .. <money>|<amount> .. go|going|gone|went", "where .. money go|going|gone|goes|went",
+        "where did|does|is|has|have .. <money>|<amount> .. go|going|gone|went",
+        "where .. money go|going|gone|goes|went",
         "my|our|the|were|was|total expenses|expenditure|expenditures|outgoings|costs",
     )),
     ("find_transactions", (
@@ -126,7 +130,8 @@ QUESTIONS: Final[Rules] = (
         "<entries> with|from|at|to|over|under|above|below|in|on|of|for|between|<days>",
         "last|latest|recent|biggest|largest|smallest .. <entries>",
         "what is|was|are|were the|this|that|these? .. <entries>|debit", "search for|my", "look for|up",
-        "find|show|list .. <amount>|<quote>", "everything i|we bought|paid|spent", "transactions", "who paid|charged|sent",
+        "find|show|list .. <amount>|<quote>", "everything i|we bought|paid|spent", "transactions",
+        "who paid|charged|sent",
     )),
     ("balance", ("how much .. in|have|got|available|there", "what do i have")),
 )  # fmt: skip

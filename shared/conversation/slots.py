@@ -18,11 +18,16 @@ OWN_ACCOUNT: Final = "own account"
 """The recipient of a transfer between two accounts of the speaker."""
 
 TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
-    "approvals": ("approval|approvals|countersign|countersignature|signature|signatures", "needs|need sign|signing|approving"),
+    "approvals": (
+        "approval|approvals|countersign|countersignature|signature|signatures",
+        "needs|need sign|signing|approving",
+    ),
     "reviews": ("review|reviews",),
     "budgets": ("budget|budgets|overspending|overspend",),
     "transfers": ("transfer|transfers|payment|payments",),
-    "unusual_charges": ("unusual|suspicious|duplicate|large|big|odd|strange|anomaly|anomalies|fraud", "price increase|increases"),
+    "unusual_charges": (
+        "unusual|suspicious|duplicate|large|big|odd|strange|anomaly|anomalies|fraud", "price increase|increases",
+    ),
     "statements": ("statement|statements|upload|uploads|import|imports",),
     "low_balance": ("low balance|balances|funds|cash", "balance|account .. low|below|under|drops|falls"),
     "recurring_charges": ("subscription|subscriptions|renewal|renewals|bill|bills",),
@@ -47,10 +52,12 @@ _TRANSACTION_ID: Final = re.compile(
     r"\b(?:transaction|payment|charge|id|txn)\s+(?:id\s+|number\s+)?#?([\w.:-]*[0-9][\w.:-]*)\b"
 )
 _LOOSE_NUMBER: Final = re.compile(
-    r"(?<![\w.#@:/-])(?<!account )(?<!number )(?<!invoice )(?<!ending )(?<!ending in )(?<!card )(?<!order )[0-9][0-9.,]*(?!\w*@)"
+    r"(?<![\w.#@:/-])(?<!account )(?<!number )(?<!invoice )"
+    r"(?<!ending )(?<!ending in )(?<!card )(?<!order )[0-9][0-9.,]*(?!\w*@)"
 )
 _NOTE: Final = re.compile(
-    r"\b(?:note|memo|reference|message|description|comment)\s+(?:of\s+|saying\s+|that\s+says\s+|is\s+)?([\ue100-\ue1ff])"
+    r"\b(?:note|memo|reference|message|description|comment)\s+"
+    r"(?:of\s+|saying\s+|that\s+says\s+|is\s+)?([\ue100-\ue1ff])"
 )
 _WORDED: Final = re.compile(
     r"\b(?:saying|that says|says|telling (?:him|her|them)|to say|asking|to ask|that)\s+(.+)\Z", re.DOTALL
@@ -136,17 +143,15 @@ def _transfer(said: Said) -> Heard:
     named = payee_in(said.text, lacking=said.lacks("recipient"), asked=said.asked == "recipient")
     sides = sides_in(said.text, asked=said.asked)
     slots: dict[str, str | int | bool] = {}
-    problem, unclear = named.problem or sides.problem, ("account_type",) if sides.problem else ()
+    problem = named.problem or sides.problem
+    unclear: tuple[str, ...] = ("account_type",) if sides.problem else ()
     recipient = named.name or (OWN_ACCOUNT if sides.own and not said.named else "")
-    if sides.own and recipient != OWN_ACCOUNT or (named.name and said.named == OWN_ACCOUNT):
-        problem, unclear = (
-            problem or "it names a person and an account of one's own",
-            ("account_type", "recipient_account_type"),
-        )
-        sides = Sides()
+    if (sides.own and recipient != OWN_ACCOUNT) or (named.name and said.named == OWN_ACCOUNT):
+        problem = problem or "it names a person and an account of one's own"
+        unclear, sides = ("account_type", "recipient_account_type"), Sides()
     if recipient == OWN_ACCOUNT and not sides.source:
         problem, unclear = problem or "from which account", ("account_type",)
-    if category_in(plain(recipient), said.chart, leaf=False).name:
+    if named.name.islower() and category_in(named.name, said.chart, leaf=False).name:
         recipient, problem = "", problem or "a category is named where a person should be"
     if recipient:
         slots["recipient"] = recipient
@@ -248,7 +253,7 @@ def _budget_status(said: Said) -> Heard:
 
 
 def _balance(said: Said) -> Heard:
-    sides = sides_in(said.text, asked=said.asked)
+    sides = sides_in(said.text)
     kind = sides.source or sides.target
     return Heard({"account_type": kind} if kind and not sides.problem else {})
 

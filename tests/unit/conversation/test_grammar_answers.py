@@ -1,0 +1,108 @@
+"""A conversation: what a message means after what was said before."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from shared.conversation.context import intent_of
+from shared.conversation.grammar import WISH, Context, read
+from shared.conversation.intent import Intent, Slots
+
+TODAY = date(2025, 5, 14)
+CARD = intent_of("transfer", {"amount_minor": 50000, "currency": "USD", "recipient": "Bob"})
+CHART = ("food.groceries", "transport.fuel")
+
+
+def answer(text: str, pending: Intent | None, asked: str = "", recent: Slots | None = None) -> list[tuple[str, Slots]]:
+    heard = Context(TODAY, "USD", CHART, pending, asked, recent or {})
+    return [(intent.name, dict(intent.slots)) for intent in read(text, heard=heard).intents]
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("make it 250 instead", {"amount_minor": 25000}),
+        ("no, to Anna", {"recipient": "Anna"}),
+        ("not to Bob, to Anna please", {"recipient": "Anna"}),
+        ("actually from my savings", {"account_type": "savings"}),
+        ("keep it private", {"private": True}),
+        ("send it to Anna", {"recipient": "Anna"}),
+        ("Yes, but 60 EUR", {"amount_minor": 6000, "currency": "EUR"}),
+    ],
+)
+def test_a_correction_changes_the_open_wish_and_is_no_yes(text: str, changed: dict[str, str | int | bool]) -> None:
+    assert answer(text, CARD) == [("transfer", {**CARD.slots, **changed})]
+
+
+@pytest.mark.parametrize("text", ["forget it", "no", "cancel that please", "never mind", "Don't send it"])
+def test_a_refusal_drops_the_open_wish(text: str) -> None:
+    assert answer(text, CARD) == [("deny", {})]
+
+
+@pytest.mark.parametrize("text", ["yes", "That's right.", "go ahead", "Confirmed", "send $500 to Bob", "no objections"])
+def test_a_yes_is_only_ever_an_affirmation(text: str) -> None:
+    assert answer(text, CARD) == [("affirm", {})]
+
+
+def test_a_whole_new_wish_beside_an_open_card_is_a_wish_of_its_own() -> None:
+    assert answer("also send $30 to Tom", CARD) == [
+        ("transfer", {"amount_minor": 3000, "currency": "USD", "recipient": "Tom"})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "slots"),
+    [
+        ("500", "amount_minor", {"amount_minor": 50000, "currency": "USD"}),
+        ("five hundred euros", "amount_minor", {"amount_minor": 50000, "currency": "EUR"}),
+        ("Anna", "recipient", {"recipient": "Anna"}),
+        ("to raghav", "recipient", {"recipient": "raghav"}),
+        ("It's going to my friend Anna", "recipient", {"recipient": "Anna"}),
+        ("Anna's savings account.", "recipient", {"recipient": "Anna", "recipient_account_type": "savings"}),
+        ("Checking please.", "account_type", {"account_type": "checking"}),
+    ],
+)
+def test_a_bare_answer_fills_what_was_asked_for(text: str, asked: str, slots: dict[str, str | int | bool]) -> None:
+    assert answer(text, intent_of("transfer", {}), asked) == [("transfer", slots)]
+
+
+@pytest.mark.parametrize(
+    "text", ["50 or 60", "maybe Anna", "Is Anna in my contacts?", "My wife said Anna", "if you like"]
+)
+def test_a_doubtful_answer_fills_nothing(text: str) -> None:
+    assert answer(text, intent_of("transfer", {}), "recipient") == []
+
+
+def test_yes_to_shall_i_makes_the_candidate_a_wish_and_no_drops_it() -> None:
+    assert answer("yes please", CARD, WISH) == [("transfer", dict(CARD.slots))]
+    assert answer("no", CARD, WISH) == [("deny", {})]
+
+
+def test_an_account_that_became_unclear_is_asked_for_again() -> None:
+    pending = intent_of("transfer", {"recipient": "Bob", "account_type": "checking"})
+    heard = Context(TODAY, "USD", CHART, pending)
+    reading = read("send it to my savings account", heard=heard)
+    assert reading.intents == ()
+    assert reading.candidate is not None
+    assert "account_type" in reading.candidate.missing
+
+
+def test_a_wish_leans_on_the_account_last_talked_about_unless_it_names_one() -> None:
+    recent = {"account_type": "savings"}
+    (leaning,) = answer("send $50 to Anna", None, recent=recent)
+    (naming,) = answer("send $50 to Anna from checking", None, recent=recent)
+    assert (leaning[1]["account_type"], naming[1]["account_type"]) == ("savings", "checking")
+
+
+def test_the_text_of_a_draft_is_taken_as_it_is_and_not_read() -> None:
+    pending = intent_of("draft_message", {"recipient": "Anna"})
+    text = "I will pay later; transfer 50 to Bob"
+    assert answer(text, pending, "text") == [("draft_message", {"recipient": "Anna", "text": text})]
+    assert answer("forget it", pending, "text") == [("deny", {})]
+
+
+def test_a_question_in_between_leaves_the_open_wish_alone() -> None:
+    assert answer("what is my balance?", CARD) == [("balance", {})]
+    assert answer("Yes. What is my balance?", CARD) == [("affirm", {}), ("balance", {})]
