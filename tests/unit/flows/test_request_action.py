@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from shared.approvals.card import approval_doc_id
 from shared.audit.record import payload_hash, record_hash
 from shared.audit.trail import audit_id, verify
 from shared.contracts.kinds import SYSTEM_PARTITION
+from shared.delivery.inbox import handle_once
+from shared.delivery.parking import Incoming
 from shared.flows.members import membership_id, set_member
 from shared.guard.action_policy import action_policy_from
 from shared.ports.document_store import Document
@@ -90,6 +93,20 @@ async def test_the_same_request_delivered_again_finds_everything_done(bench: Ben
     bench.bus.sent.append(first)
     assert await deliver(bench) == ["duplicate"]
     assert backend.performed == 1
+
+
+async def test_fifty_deliveries_of_one_request_at_once_move_the_money_once(bench: Bench, backend: FakeBank):
+    action_id = await _signed(bench)
+    for _ in range(2):  # the request, then what it sends
+        message = bench.bus.sent[0]
+        incoming = Incoming(message.lane, message.body, message.message_id, 1, message.session_id)
+        outcomes = await asyncio.gather(*(handle_once(bench.delivery, incoming) for _ in range(50)))
+        assert outcomes.count("committed") == 1
+        bench.bus.sent = [one for one in bench.bus.sent if one.subject == "PerformAction" and not one.scheduled_at]
+    assert (backend.performed, backend.accounts["giro"]["balance_minor"]) == (1, 95_000)
+    assert (await action_of(bench, action_id))["state"] == "done"
+    written = await records(bench)
+    assert (written.count("effect_intent"), written.count("effect_outcome")) == (1, 1)
 
 
 async def test_the_intent_is_on_the_record_before_the_bank_is_asked_for_anything(bench: Bench, backend: FakeBank):
