@@ -37,14 +37,14 @@ NO_ACCOUNTS: Mapping[str, frozenset[str]] = MappingProxyType({})
 @dataclass(frozen=True, slots=True)
 class AnswerMessageFlow:
     """policy: None leaves nothing but advice. chart: the categories of a tenant without its own. advisors: who is
-    asked. today: the day in a time zone. clock: seconds that only grow. configuration: {"code_version",
+    asked, by intent. today: the day in a time zone. clock: seconds that only grow. configuration: {"code_version",
     "configuration_version"}. paying_accounts: of each tenant, that it may pay from. model: None works by the grammar.
     said, happened: a live turn that listens.
     """
 
     policy: ActionPolicy | None
     chart: frozenset[str]
-    advisors: Sequence[Advisor]
+    advisors: Mapping[str, Advisor]
     today: Callable[[datetime, str], date]
     clock: Callable[[], float]
     configuration: Mapping[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shared.conversation import grammar, wording
 from shared.conversation.context import WISH
@@ -16,7 +16,7 @@ LEANED_ON = ("account_type",)
 """Slots that a later wish may lean on."""
 
 
-async def drafted(turn: Turn, book: Book, advisors: Sequence[Advisor]) -> Draft:
+async def drafted(turn: Turn, book: Book, advisors: Mapping[str, Advisor]) -> Draft:
     """Plan and specialists, each a stage of the book. Raises what the store raises."""
     name = await book.entered("plan")
     reading = grammar.read(turn.text, heard=turn.context)
@@ -50,7 +50,7 @@ async def drafted(turn: Turn, book: Book, advisors: Sequence[Advisor]) -> Draft:
     )
 
 
-async def advised(turn: Turn, book: Book, intents: Sequence[Intent], advisors: Sequence[Advisor]) -> list[Counsel]:
+async def advised(turn: Turn, book: Book, intents: Sequence[Intent], advisors: Mapping[str, Advisor]) -> list[Counsel]:
     """The counsel on each, with its stage."""
     names = [await book.entered(_advisor_of(intent, advisors)) for intent in intents]
     counsels = await consult(intents, advisors, ledger=turn.ledger)
@@ -73,8 +73,8 @@ async def _planned(book: Book, name: str, reading: Reading) -> None:
     await book.left(name, status, code=code, rationale=rationale, details=details, confidence_bp=reading.confidence_bp)
 
 
-def _advisor_of(intent: Intent, advisors: Sequence[Advisor]) -> str:
-    return next((one.name for one in advisors if intent.name in one.intents), "conversation")
+def _advisor_of(intent: Intent, advisors: Mapping[str, Advisor]) -> str:
+    return advisors[intent.name].name if intent.name in advisors else "conversation"
 
 
 def _is_talk(intent: Intent) -> bool:

@@ -61,7 +61,7 @@ class _Loop:
 async def drafted(
     turn: Turn,
     book: Book,
-    advisors: Sequence[Advisor],
+    advisors: Mapping[str, Advisor],
     model: LanguageModel,
     *,
     limits: ModelLimits,
@@ -115,7 +115,7 @@ def _draft(turn: Turn, loop: _Loop, reply: ModelReply) -> Draft:
 async def _rounds(
     turn: Turn,
     book: Book,
-    advisors: Sequence[Advisor],
+    advisors: Mapping[str, Advisor],
     model: LanguageModel,
     loop: _Loop,
     *,
@@ -147,7 +147,7 @@ async def _rounds(
 async def _called(
     turn: Turn,
     book: Book,
-    advisors: Sequence[Advisor],
+    advisors: Mapping[str, Advisor],
     loop: _Loop,
     calls: Sequence[ToolCall],
     *,

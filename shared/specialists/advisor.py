@@ -40,13 +40,10 @@ class Advice(NamedTuple):
 
 
 class Advisor(Protocol):
-    """name: as a stage is named. intents: the names of `INTENTS` that it takes."""
+    """name: as a stage is named."""
 
     @property
     def name(self) -> str: ...
-
-    @property
-    def intents(self) -> frozenset[str]: ...
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         """Answer `intent`, whose needed slots are all there. Raises only what the store raises."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.conversation.intent import Intent
@@ -29,17 +29,17 @@ class Counsel(NamedTuple):
 
 
 async def consult(
-    intents: Sequence[Intent], advisors: Sequence[Advisor], *, ledger: Callable[[], LedgerReader]
+    intents: Sequence[Intent], advisors: Mapping[str, Advisor], *, ledger: Callable[[], LedgerReader]
 ) -> list[Counsel]:
-    """The counsel on each intent, in their order. ledger: makes a reader for one question.
+    """The counsel on each intent, in their order. advisors: by intent. ledger: makes a reader for one question.
 
     Raises `RetryableError` when the store cannot be read: the turn is tried again.
     """
     return list(await asyncio.gather(*(_one(intent, advisors, ledger()) for intent in intents)))
 
 
-async def _one(intent: Intent, advisors: Sequence[Advisor], ledger: LedgerReader) -> Counsel:
-    advisor = next((one for one in advisors if intent.name in one.intents), None)
+async def _one(intent: Intent, advisors: Mapping[str, Advisor], ledger: LedgerReader) -> Counsel:
+    advisor = advisors.get(intent.name)
     if advisor is None:
         if intent.acts:
             return Counsel(intent, "conversation", _as_said(intent))

@@ -45,10 +45,11 @@ class TransferPlanner:
         found = await ledger.transactions(since=history_since(ledger.today), until=until)
         outlook = outlook_on(found.rows, ledger.today, ledger.chart)
         accounts = sorted(ledger.accounts or {row.account for row in found.rows})
-        source = _source(slot(intent.slots, "account_type"), accounts, found, outlook, slot(intent.slots, "currency"))
+        paying = sorted(ledger.paying_accounts) or accounts
+        source = _source(slot(intent.slots, "account_type"), paying, found, outlook, slot(intent.slots, "currency"))
         if isinstance(source, Advice):
             return source
-        payee = _payee(intent, [one for one in accounts if one != source])
+        payee = _payee(intent, [one for one in sorted({*accounts, *paying}) if one != source])
         if isinstance(payee, Advice):
             return payee
         warned = warnings_of(

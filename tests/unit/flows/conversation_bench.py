@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -41,7 +42,6 @@ class Payer:
     """Pays from the one account that the bench's tenant may pay from."""
 
     name = "payer"
-    intents = frozenset({"transfer"})
 
     async def advise(self, intent: Intent, ledger: LedgerReader) -> Advice:
         slots = {name: intent.slots[name] for name in ("amount_minor", "currency", "recipient")}
@@ -52,7 +52,7 @@ def conversation_bench(
     folder: Path,
     *,
     policy: ActionPolicy | None = None,
-    advisors: Sequence[Advisor] = (Payer(), *ADVISORS),
+    advisors: Mapping[str, Advisor] = MappingProxyType({**ADVISORS, "transfer": Payer()}),
     model: LanguageModel | None = None,
     limits: ModelLimits | None = None,
 ) -> Bench:

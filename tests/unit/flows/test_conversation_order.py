@@ -79,7 +79,7 @@ def in_a_folder(test: Callable[[Bench], Awaitable[None]]) -> None:
 
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            bench = conversation_bench(Path(folder), advisors=())
+            bench = conversation_bench(Path(folder), advisors={})
             try:
                 await test(bench)
             finally:
@@ -125,7 +125,7 @@ def test_every_interleaving_of_posts_retries_and_redeliveries_answers_in_order(d
 
 @pytest.fixture
 async def bench(tmp_path: Path):
-    made = conversation_bench(tmp_path, advisors=())
+    made = conversation_bench(tmp_path, advisors={})
     yield made
     await made.close()
 
