@@ -47,8 +47,8 @@ class BudgetStatus:
         asked = tuple(one for one in budgets if not category or _is_about(one["category"], category))
         if not asked:
             return _no_budget(category, budgets)
-        month = _month(ledger.today)
-        found = await ledger.transactions(since=month.low, until=month.high)
+        span = Span(ledger.today.replace(day=1), ledger.today + timedelta(days=1))
+        found = await ledger.transactions(since=span.low, until=span.high)
         moved = own_moves(found.rows)
         standings = [_standing(one, found, moved, ledger.today) for one in asked]
         return _told(standings, found, ledger.today)
@@ -57,11 +57,6 @@ class BudgetStatus:
 def _is_about(budgeted: str, category: str) -> bool:
     """A question about a branch is about the budgets in it; one about a category is about its branch's budget too."""
     return belongs(budgeted, category) or belongs(category, budgeted)
-
-
-def _month(today: date) -> Span:
-    first = today.replace(day=1)
-    return Span(first, months_later(first, 1))
 
 
 def _standing(budget: Body, found: Found, moved: frozenset[str], today: date) -> _Standing:

@@ -15,7 +15,7 @@ from shared.ledger.recurring import later
 from shared.specialists.ledger_reader import Found, Row
 from shared.specialists.outlook import Outlook, totals
 from shared.specialists.selection import by_merchant, own_moves
-from shared.specialists.wording import count_text, day_text, quoted
+from shared.specialists.wording import day_text, quoted
 
 _TIMES_USUAL: Final = 2
 """An amount above so many times the middle of earlier ones, and above their highest, is unusual."""
@@ -86,8 +86,8 @@ def _of_payee(payee: str, earlier: Sequence[Row], amount: int, currency: str, to
     sizes = [-row.amount_minor for row in earlier]
     highest, usual = max(sizes), median_low(sizes)
     if amount > highest and amount > _TIMES_USUAL * usual:
-        before = count_text(len(earlier), "earlier payment")
-        yield f"the highest of {before} to {quoted(payee)} was {money_text(highest, currency)}."
+        before = f"highest of {len(earlier)} earlier payments" if len(earlier) > 1 else "only earlier payment"
+        yield f"the {before} to {quoted(payee)} was {money_text(highest, currency)}."
     since = str(today - timedelta(days=_AGAIN_DAYS))
     again = next((row for row in earlier if row.booked_on >= since and -row.amount_minor == amount), None)
     if again is not None:
