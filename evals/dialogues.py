@@ -5,7 +5,9 @@ part of this project: the file is named on the command line (`make quality ARGS=
 utterance is read in order, with the pending intent and the asked slot as `Context` describes them: a wish stays pending
 until it is called or refused, also when nothing is missing and its card is open (so a correction is understood); the
 recorded system's requests set what was asked, its offers ("would you like to make a transfer?") ask for a wish;
-whatever else it says is not heard. A caller of the grammar that forgets a complete wish at once does worse. At each call that moves money the action and all its arguments (amount, currency,
+whatever else it says is not heard. A caller of the grammar that forgets a complete wish at once does worse.
+
+At each call that moves money the action and all its arguments (amount, currency,
 person, both accounts, visibility) are compared, after what the data set itself leaves to defaults (a checking account,
 public) is filled in. "Asks back": something is missing, or the wish was in doubt and has not been put beyond doubt.
 "Wrong": it would have shown a card with the wrong action or a wrong argument, for a person to refuse.
