@@ -19,6 +19,7 @@ from shared.approvals.card import (
     moved,
     shown_of,
     signers_of,
+    superseded,
     terms_of,
 )
 from shared.errors import ForbiddenError, StateConflictError
@@ -154,6 +155,14 @@ def aged(document: Document, moment: str, *, at: str) -> Document:
     if moment == EXPIRE:
         return moved(document, "expired", expired_at=at)
     return moved(document, document.body["state"], **{dict(AGEING)[moment]: at})
+
+
+def unused(document: Document, *, why: str, by: str, at: str) -> Document:
+    """A card whose action will not be carried out: `expired` when its time is over, else `superseded` by the run `by`
+    that found out, with the code `why`."""
+    if has_expired(document.body, at=at):
+        return moved(document, "expired", expired_at=at)
+    return superseded(document, why=why, by=by, at=at)
 
 
 def answer_of(decision: str) -> str:

@@ -14,12 +14,15 @@ from shared.actions.dispatcher import Refusal, Roles, permit_for, unsound
 from shared.actions.registry import ACTIONS, described
 from shared.actions.tally import counted
 from shared.approvals import card as cards
+from shared.approvals.life_cycle import unused
 from shared.contracts.commands import envelope
 from shared.contracts.identity import deterministic_id, partition_of
 from shared.contracts.kinds import SYSTEM_PARTITION
 from shared.delivery.handling import Left, Outcome, Work
+from shared.flows import approval_steps as steps
 from shared.flows.members import membership_id
 from shared.flows.stored_action import (
+    DISPATCHER,
     Gathered,
     described_safely,
     entry_of,
@@ -129,16 +132,6 @@ def _intended(work: Work, whole: Gathered, permit: Permit) -> Outcome:
         idempotency_key=permit.idempotency_key,
         backend=permit.judgement.backend,
     )
-    command = envelope(
-        "PerformAction",
-        {"action_id": permit.action_id},
-        command_id=deterministic_id(work.partition, "perform-action", f"{permit.action_id}\x1f{run_id}"),
-        tenant=work.command.tenant,
-        source=action.body["conversation_id"] or "action",
-        issued_at=work.now,
-        causation_id=work.command.command_id,
-        traceparent=work.command.traceparent,
-    )
     title = described(permit.action, dict(permit.arguments)).title
     done = stage("permit", "Succeeded", order=1, at=work.at, code="action_allowed", rationale=f"allowed: {title}")
     run = {**work.run, "policy_version": permit.judgement.policy_version}
@@ -149,11 +142,30 @@ def _intended(work: Work, whole: Gathered, permit: Permit) -> Outcome:
         "policy_version": permit.judgement.policy_version,
         "signed_by": [one["person"] for one in card.body["signatures"]] if card else [],
     }
+    used = [cards.consumed(card, run_id=run_id, at=work.at)] if card else []
     return Outcome(
         run=moved_to(with_stages(run, [done]), "Completed", at=work.at),
-        entries=[entry_of("effect_intent", work, intended.body, **payload)],
-        writes=[intended, *([cards.consumed(card, run_id=run_id, at=work.at)] if card else [])],
-        commands=[command],
+        entries=[
+            *(steps.entry("approval_consumed", work, one.body, who=DISPATCHER) for one in used),
+            entry_of("effect_intent", work, intended.body, **payload),
+        ],
+        writes=[intended, *used],
+        commands=[_perform(work, action.body)],
+        merges=[steps.telling(one.body, run=work.run, now=work.now) for one in used],
+    )
+
+
+def _perform(work: Work, body: Body) -> dict[str, Any]:
+    """The command that carries out the intent which this run commits."""
+    return envelope(
+        "PerformAction",
+        {"action_id": body["action_id"]},
+        command_id=deterministic_id(work.partition, "perform-action", f"{body['action_id']}\x1f{work.run['run_id']}"),
+        tenant=work.command.tenant,
+        source=body["conversation_id"] or "action",
+        issued_at=work.now,
+        causation_id=work.command.command_id,
+        traceparent=work.command.traceparent,
     )
 
 
@@ -162,10 +174,13 @@ def _refused(work: Work, whole: Gathered, refusal: Refusal) -> Outcome:
     action, card = whole.stored.action, whole.stored.card
     cancelled = life_cycle.moved(action, "cancelled", at=work.at, code=refusal.code, detail=refusal.detail)
     text = f"Not done: {described_safely(cancelled.body)}. {refusal.detail[:1].upper()}{refusal.detail[1:]}."
-    notices, merges = feedback(work.partition, cancelled.body, text, run=work.run, at=work.at, now=work.now)
-    writes = [cancelled, *notices]
+    ended: list[Document] = []
     if card is not None and card.body["state"] in SUPERSEDABLE and refusal.code not in LEFT_ALONE:
-        writes.append(cards.superseded(card, why=refusal.code, by=work.run["run_id"], at=work.at))
+        ended = [unused(card, why=refusal.code, by=work.run["run_id"], at=work.at)]
+    notices, merges = feedback(
+        work.partition, cancelled.body, text, run=work.run, at=work.at, now=work.now, cards=[one.body for one in ended]
+    )
+    writes = [cancelled, *notices, *ended]
     grave = refusal.code in LEFT_ALONE
     failed = stage("permit", "Failed", order=1, at=work.at, code=refusal.code, rationale=refusal.detail)
     run = with_stages(work.run, [failed])
@@ -173,7 +188,13 @@ def _refused(work: Work, whole: Gathered, refusal: Refusal) -> Outcome:
         run = with_signals(run, [signal(refusal.code, "Critical", refusal.detail, at=work.at)])
     return Outcome(
         run=moved_to(run, "Completed", at=work.at),
-        entries=[entry_of("action_refused", work, cancelled.body, detail=refusal.detail)],
+        entries=[
+            *(
+                steps.entry(f"approval_{one.body['state']}", work, one.body, who=DISPATCHER, why=refusal.code)
+                for one in ended
+            ),
+            entry_of("action_refused", work, cancelled.body, detail=refusal.detail),
+        ],
         writes=writes,
         merges=[counted(work.partition, cancelled.body, outcome="cancelled", at=work.at), *merges],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from shared.actions.dispatcher import Stored
 from shared.actions.registry import ACTIONS, described
 from shared.actions.tally import counted
 from shared.approvals.card import approval_doc_id
+from shared.approvals.record import told as card_told
 from shared.audit.record import Entry
 from shared.audit.seal import record_ids
 from shared.audit.trail import HEAD_ID
@@ -85,9 +86,11 @@ def entry_of(what: str, work: Work, body: Body, **payload: Any) -> Entry:
 
 
 def feedback(
-    partition: str, body: Body, text: str, *, run: Run, at: str, now: datetime
+    partition: str, body: Body, text: str, *, run: Run, at: str, now: datetime, cards: Sequence[Body] = ()
 ) -> tuple[list[Document], list[Merge]]:
-    """What the conversation is told of the action's new state: a notice, and the stream. Nothing without one."""
+    """What the conversation is told of the action's new state: a notice, and the stream. Nothing without one.
+
+    cards: bodies of the cards that changed with it."""
     conversation_id = body["conversation_id"]
     if not conversation_id:
         return [], []
@@ -105,7 +108,8 @@ def feedback(
         actions=[body["action_id"]],
         mentions=body["mentions"],
     )
-    events = notice_events(told.body, [stream.custom("action", shown(body))])
+    happened = [stream.custom("approval", card_told(card)) for card in cards]
+    events = notice_events(told.body, [*happened, stream.custom("action", shown(body))])
     change = closed(body["approval_id"]) if body["approval_id"] else stream.unchanged
     return [told], [stream.told(conversation_id, events, now=now, change=change)]
 

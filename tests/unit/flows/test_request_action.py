@@ -81,7 +81,9 @@ async def test_a_signed_transfer_is_carried_out_once_and_everybody_is_told(bench
     assert (action["state"], action["reference"], action["attempts"]) == ("done", "r-1", 1)
     assert backend.accounts["giro"]["balance_minor"] == 95_000
     assert (await card_of(bench, action_id))["state"] == "consumed"
-    assert await records(bench) == ["action_proposed", "approval_answered", "effect_intent", "effect_outcome"]
+    assert await records(bench) == [
+        "action_proposed", "approval_answered", "approval_consumed", "effect_intent", "effect_outcome",
+    ]  # fmt: skip
     assert await told(bench) == ["Done: 50.00 EUR went to Jo. The bank's reference is r-1."]
     assert await outcomes_counted(bench) == {"done": 1}
 
