@@ -73,7 +73,12 @@ async def test_hostile_bodies_are_refused_in_words(app: App, name: str):
 
 
 ANSWER = {"decision": "approve", "card_digest": "0" * 64, "rationale": "", "edited_arguments": {"note": "n"}}
+MESSAGE = {"message": "m", "user_note": "", "client_message_id": ""}
 VALID: dict[str, dict[str, Any]] = {
+    "post_message": MESSAGE,
+    "post_assistant_message": MESSAGE,
+    "put_conversation_settings": {"when_busy": "reject"},
+    "put_assistant_conversation_settings": {"when_busy": "reject"},
     "answer_approval": ANSWER,
     "answer_assistant_approval": ANSWER,
     "answer_conversation_approval": ANSWER,
@@ -184,6 +189,9 @@ async def test_every_list_has_a_limit_and_refuses_bad_parameters(app: App, name:
     await app.submit("t-1")
     run = (await app.call("list_runs")).body["items"][0]
     route = {"run_id": run["run_id"]} if name == "list_run_audit" else {}
+    if name.endswith("_conversation"):
+        await app.call("post_message", MESSAGE, id="x-1")
+        route = {"id": "x-1"}
     for query in OPERATIONS[name].query:
         for bad in BAD_PARAMETERS:
             reply = await app.call(name, params={query.name: bad}, **route)
