@@ -201,6 +201,9 @@ async def test_an_expired_card_denies_by_time(bench: Bench, backend: FakeBank):
     action_id = await _signed(bench)
     bench.clock.forward(hours=5)
     assert await _refused(bench, backend, action_id) == "approval_expired"
+    card = await card_of(bench, action_id)
+    assert (card["state"], card["rejected_by"], card["superseded_by"]) == ("expired", "", "")
+    assert "approval_expired" in await records(bench)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +228,7 @@ async def test_a_stricter_policy_of_today_supersedes_what_was_signed(
     assert await _refused(bench, backend, action_id) == code
     card = await card_of(bench, action_id)
     assert (card["state"], card["superseded_why"]) == ("superseded", code)
+    assert "approval_superseded" in await records(bench)
 
 
 async def test_a_looser_policy_of_today_changes_nothing_that_was_agreed(bench: Bench, backend: FakeBank):
