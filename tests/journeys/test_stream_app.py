@@ -6,9 +6,11 @@ import http.client
 import json
 import os
 import signal
+import sqlite3
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,45 @@ def test_somebody_else_s_conversation_is_not_there(host: LocalHost):
     post = {"message": "hello", "conversation_id": "mine"}
     assert host.call("POST", "/api/v1/chat", post, as_=bob).status == 404
     assert host.call("GET", "/api/v1/agent/conversations/mine/stream?live=true", as_=bob).status == 404
+
+
+def test_a_transfer_is_asked_for_shown_refused_and_countersigned_over_ag_ui(tmp_path: Path):
+    """Without a model; the same resume from several clients at once moves the money once."""
+    rita = dev("rita", "household", "reviewer")
+    with LocalHost(tmp_path / "data", MODEL="") as host:
+        asked = run("pay", "Transfer 25 euros from my current account to Anna")
+        *_, (_, _, end) = events(host, "/api/v1/agui", asked)
+        (card,) = end["outcome"]["interrupts"]
+
+        def resume(
+            approved: bool, digest: str = "", as_: dict[str, str] = rita, **payload: Any
+        ) -> list[dict[str, Any]]:
+            answer = {"approved": approved, "cardDigest": digest or card["metadata"]["card_digest"], **payload}
+            entry = {"interruptId": card["id"], "status": "resolved", "payload": answer}
+            reply = host.call("POST", "/api/v1/agui", {**asked, "messages": [], "resume": [entry]}, as_=as_)
+            assert reply.status in (200, 403)
+            if reply.status == 403:
+                return []
+            return [json.loads(one[6:]) for one in reply.body.decode().split("\n\n") if one.startswith("data: ")]
+
+        assert resume(True, as_=ALICE) == []
+        assert resume(True, as_=dev("alice", "household", "reviewer"))[-1]["code"] == "requester_may_not_sign"
+        assert resume(True, digest="0" * 64)[-1]["code"] == "card_changed"
+        assert balances(host)["Anna"] == 0
+        with ThreadPoolExecutor(6) as clients:
+            runs = list(clients.map(lambda _: resume(True), range(12)))
+        assert {events[-1]["type"] for events in runs} == {"RUN_FINISHED"}
+        assert any("went to Anna" in event.get("delta", "") for events in runs for event in events)
+        assert balances(host)["Anna"] == 2_500
+        assert resume(True)[-1]["result"]["answers"] == runs[0][-1]["result"]["answers"]
+        assert resume(False)[-1]["code"] in ("already_signed", "approval_closed")
+        assert balances(host)["Anna"] == 2_500
+
+
+def balances(host: LocalHost) -> dict[str, int]:
+    """What the bank says, by account."""
+    with closing(sqlite3.connect(f"file:{host.data / 'bank' / 'sandbox_bank.db'}?mode=ro", uri=True)) as bank:
+        return dict(bank.execute("SELECT id, balance_minor FROM account"))
 
 
 SHORT_MARGIN = """
