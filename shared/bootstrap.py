@@ -236,7 +236,7 @@ def _conversation(rules: Policy) -> Flow:
         advisors=ADVISORS,
         today=_day_in,
         clock=time.perf_counter,
-        configuration={"code_version": told.code_version, "configuration_version": action_policy().version},
+        configuration=configuration(),
         paying_accounts=own_accounts(),
         model=model(),
         limits=ModelLimits(seconds=told.model_timeout_ms / 1000, max_output_tokens=told.model_max_output_tokens),
