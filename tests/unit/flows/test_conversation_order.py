@@ -20,9 +20,11 @@ from shared.delivery.inbox import handle_once
 from shared.delivery.outbox import relay_stragglers
 from shared.delivery.retry import MAX_ATTEMPTS
 from shared.errors import RetryableError, TerminalError
+from shared.flows.conversations import change_settings
 from shared.ports.command_bus import OutgoingMessage
 from tests.bench import Bench
 from tests.unit.flows.conversation_bench import (
+    ALICE,
     conversation,
     conversation_bench,
     deliver,
@@ -121,6 +123,61 @@ def test_every_interleaving_of_posts_retries_and_redeliveries_answers_in_order(d
         await answered_in_order(bench)
 
     in_a_folder(test)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_superseding_at_any_moment_leaves_nothing_half_done(data: st.DataObject):
+    count = data.draw(st.integers(2, 6), label="messages")
+
+    async def test(bench: Bench) -> None:
+        lane: list[OutgoingMessage] = []
+        for number in range(count):
+            if number:
+                when_busy = data.draw(st.sampled_from(["enqueue", "supersede"]))
+                await change_settings(bench.delivery, "household", "c-1", principal=ALICE, when_busy=when_busy)
+            await post(bench, f"help {number}", key=f"m-{number}")
+            lane += bench.bus.sent
+            bench.bus.sent.clear()
+            for _ in range(data.draw(st.integers(0, 3), label="deliveries")):
+                if lane:
+                    chosen = lane.pop(data.draw(st.integers(0, len(lane) - 1)))
+                    await handle_once(bench.delivery, incoming(chosen))
+                    lane += bench.bus.sent
+                    bench.bus.sent.clear()
+        bench.bus.sent[:] = lane
+        await deliver(bench)
+        told = await statuses(bench)
+        assert set(told) <= {"answered", "superseded"}
+        assert told[-1] == "answered"
+        body = await conversation(bench)
+        assert (body["queue"], body["finished_turn"]) == ([], count)
+        runs = list((await bench.store.query("household", "run")).documents)
+        assert {one.body["status"] for one in runs} <= {"Completed", "Cancelled"}
+        replies = [one["turn"] for one in await messages(bench) if one["role"] == "assistant"]
+        assert replies == [turn for turn, status in enumerate(told, 1) if status == "answered"]
+
+    in_a_folder(test)
+
+
+async def test_a_post_that_races_the_end_of_a_turn_is_woken(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """While the first turn's commit is on its way, a second message is posted, and comes too early."""
+    await post(bench, "help 1")
+    first = bench.bus.sent.pop()
+    original, raced = bench.store.commit, []
+
+    async def commit(partition: str, writes: Any, **more: Any) -> Any:
+        if not raced and any(one.kind == "message" and one.body["role"] == "assistant" for one in writes):
+            raced.append("posted")
+            await post(bench, "help 2")
+            raced.append(await handle_once(bench.delivery, incoming(bench.bus.sent.pop())))
+        return await original(partition, writes, **more)
+
+    monkeypatch.setattr(bench.store, "commit", commit)
+    assert await handle_once(bench.delivery, incoming(first)) == "committed"
+    assert raced == ["posted", "early"]
+    assert await deliver(bench) == ["committed"]
+    await answered_in_order(bench)
 
 
 @pytest.fixture
