@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import yaml
 
-from evals import conversation
+from evals import conversation, recurring
 from shared.contracts.transactions import TransactionFacts
 from shared.guard.decision import Concern, Proposal
 from shared.guard.policy import Policy, policy_from
@@ -203,9 +203,10 @@ def main(arguments: list[str]) -> int:
         print("\n".join(failures(scores, half)))
     before = options.write.read_text() if options.write and options.write.exists() else ""
     spoken = conversation.section(tuple(sorted(policy.categories)), options.dialogues, before)
-    print(f"\n{spoken}")
+    again = recurring.section()
+    print(f"\n{again}\n{spoken}")
     if options.write:
-        options.write.write_text(f"{report(policy, scores)}\n{spoken}")
+        options.write.write_text(f"{report(policy, scores)}\n{again}\n{spoken}")
     return 0
 
 

@@ -191,7 +191,7 @@ def _series_of(seen: Sequence[_Seen], newest: date) -> _Series | None:
 def _on_grid(seen: Sequence[_Seen], period: Period) -> _Series | None:
     """The occurrences with their places on the period's grid, or None when they do not keep to it.
 
-    One in six may be too many and one in five missing, so of three there is none.
+    One in six may be too many; one in four may be missing, of few one in five, so of three there is none.
     """
     slots, kept, extras = [0], [seen[0]], 0
     for one in seen[1:]:
@@ -201,8 +201,8 @@ def _on_grid(seen: Sequence[_Seen], period: Period) -> _Series | None:
             continue
         slots.append(slots[-1] + step)
         kept.append(one)
-    missing = slots[-1] + 1 - len(slots)
-    if len(kept) < period.least or extras * 6 > len(seen) or missing * 5 > slots[-1] + 1:
+    missing, share = slots[-1] + 1 - len(slots), 5 if len(kept) <= _FEW else 4
+    if len(kept) < period.least or extras * 6 > len(seen) or missing * share > slots[-1] + 1:
         return None
     offsets = _offsets(kept, slots, period)
     shift = median_low(offsets)
