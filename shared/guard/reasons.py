@@ -165,6 +165,13 @@ REASONS: Final[dict[str, Reason]] = {
     "effect_unconfirmed": Reason("Error", NEEDS_REVIEW, "Nobody can tell whether it was done; a person must look."),
     "effect_not_found": Reason("Error", NEEDS_REVIEW, "The backend has never seen this action's key."),
     "action_settled": Reason("Info", NOTE, "The action was already past this step; nothing was done again."),
+    # conversations
+    "superseded": Reason("Info", NOTE, "A newer message took the place of this one; it is not answered."),
+    "model_unavailable": Reason(
+        "Warning", NOTE, "The model gave no answer: advice by the grammar, and nothing was asked for in the world."
+    ),
+    "message_missing": Reason("Error", NEEDS_REVIEW, "The message of this command is not there (any more)."),
+    "message_done_with": Reason("Info", NOTE, "The message was answered or superseded before; nothing was said twice."),
 }
 
 
