@@ -140,7 +140,10 @@ def test_a_wish_in_words_becomes_an_effect_and_is_told(host: LocalHost):
 def test_a_transfer_waits_for_a_signature_and_the_chain_holds(host: LocalHost):
     path = "/api/v1/agent/conversations/talk-6"
     post(host, "transfer 50 EUR to Anna", path=path)
-    told = until_run_ends(host, path)
+    asked = until_run_ends(host, path)
+    assert "From which account" in words_of(asked)
+    post(host, "from my savings account", path=path)
+    told = until_run_ends(host, path, after=asked[-1][0])
     assert "waits for the signature" in words_of(told)
     (interrupt,) = told[-1][1]["outcome"]["interrupts"]
     assert host.get(path)["open_approvals"] == [interrupt["id"]]
