@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from shared.contracts.currencies import money_text
+from shared.contracts.currencies import EXPONENTS, money_text
 from shared.conversation.intent import Intent
 from shared.specialists.advisor import Advice
 from shared.specialists.asking_back import newest_on_record, unknown_category, unknown_merchant, unread
@@ -89,7 +89,8 @@ def row_facts(row: Row) -> dict[str, Any]:
 def _sought(intent: Intent, base: str) -> _Sought:
     amount = intent.slots.get("amount_minor")
     size = abs(amount) if isinstance(amount, int) and not isinstance(amount, bool) else None
-    currency = slot(intent.slots, "currency") or base
+    named = slot(intent.slots, "currency")
+    currency = named if named in EXPONENTS else base
     bound = slot(intent.slots, "bound")
     return _Sought(slot(intent.slots, "category"), slot(intent.slots, "merchant"), size, currency, bound)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Final
 
-from shared.contracts.currencies import money_text
+from shared.contracts.currencies import EXPONENTS, money_text
 from shared.conversation.intent import Intent
 from shared.ledger.budgets import is_budgeted
 from shared.ledger.recurring import months_later
@@ -30,14 +30,18 @@ class SetBudget:
         category, currency = slot(intent.slots, "category"), slot(intent.slots, "currency")
         if not is_budgeted(category, ledger.chart):
             return unknown_category(category, ledger.chart)
-        limit = intent.slots["amount_minor"]
+        limit = intent.slots.get("amount_minor")
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+            return Advice("How much may it be in a month?", {}, asks="amount_minor")
+        if currency not in EXPONENTS:
+            return Advice("In which currency?", {}, asks="currency")
         first = ledger.today.replace(day=1)
         span = Span(months_later(first, -MONTHS), first)
         found = await ledger.transactions(since=span.low, until=span.high)
         tally = tallied(found.rows, Wanted(category), own_moves(found.rows)).get(currency, Tally())
         evidence = (_lately(category, currency, tally, found, span), *unread(found))
         arguments: dict[str, Any] = {"category": category, "limit_minor": limit, "currency": currency}
-        what = f"a budget of {money_text(int(limit), currency)} a month for {category_text(category)}"
+        what = f"a budget of {money_text(limit, currency)} a month for {category_text(category)}"
         facts = {**arguments, "spent_before_minor": tally.net_minor, "complete": found.complete}
         wish = Wish(ACTION, arguments, f"To set {what}.", evidence)
         return Advice(f"To set {what}. {' '.join(evidence)}", facts, tuple(tally.mentions[:50]), evidence, wish)
