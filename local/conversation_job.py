@@ -17,7 +17,7 @@ from local.tenant_job import Tenant
 from shared.contracts.currencies import money_text
 
 CONVERSATION = "kitchen-table"
-QUESTIONS = ("How much did I spend on groceries in February 2026?", "What will be left until the end of the month?")
+QUESTIONS = ("How much did I spend on groceries in February 2026?", "Will I have enough until the end of the month?")
 WISH = "Please transfer 250 euros from acc-current to Anna"
 PAID_MINOR = 25_000
 DENIED_MINOR = 2_500_000
