@@ -87,6 +87,16 @@ class StreamChild:
             return Down("it is still starting", 2)
         return state.result()
 
+    async def next_after(self, gone: Up) -> Up | Down:
+        """For who found that a child takes no connection: it may have ended before anybody noticed."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await gone.process.wait()
+        except TimeoutError:
+            return Down("it takes no connection", 1)
+        await asyncio.sleep(0)  # the watcher has been told in the same moment
+        return await self.now()
+
     def status(self) -> str:
         """`starting`, `running`, or why it is down."""
         if self._state is None or not self._state.done():

@@ -34,6 +34,9 @@ _PER_HOP = frozenset(
 _NOT_PASSED_BACK = frozenset({"connection", "keep-alive", "transfer-encoding", "date", "server", "trailer", "upgrade"})
 
 
+type Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
 class StreamProxy:
     """`answer` is asked for what the first app does not answer itself."""
 
@@ -55,10 +58,25 @@ class StreamProxy:
             return _down(state) if needed and (routes is None or isinstance(match, Match)) else None
         if isinstance(match, Match):
             target = f"{path}?{query}" if query else path
-            return Relayed(lambda sink: _relay(state, match, request, target, sink))
+            return Relayed(lambda sink: self._relay(state, match, request, target, sink))
         if match is not None and needed:
             return Problem(405, f"{request.method} is not among this route's methods", [("Allow", ", ".join(match))])
         return None
+
+    async def _relay(self, up: Up, match: Match, request: Request, target: str, sink: Sink) -> Problem | None:
+        """One exchange; None when it came to its end."""
+        try:
+            opened = await _connected(up)
+        except OSError:  # nothing was asked yet, so whoever comes next may be asked
+            state = await self._child.next_after(up)
+            if isinstance(state, Down):
+                return _down(state)
+            up = state
+            try:
+                opened = await _connected(up)
+            except OSError:
+                return _down(Down("it takes no connection", 1))
+        return await _exchange(up, match, request, target, sink, opened=opened)
 
     def status(self) -> dict[str, object]:
         """For `GET /admin/host/status`."""
@@ -69,15 +87,17 @@ def _down(state: Down) -> Problem:
     return Problem(503, f"{SCRIPT} is not running: {state.reason}", [("Retry-After", str(state.again_seconds))])
 
 
-async def _relay(up: Up, match: Match, request: Request, target: str, sink: Sink) -> Problem | None:
-    """One exchange; None when it came to its end."""
+async def _connected(up: Up) -> Connection:
+    async with asyncio.timeout(CONNECT_SECONDS):
+        return await asyncio.open_connection(up.host, up.port)
+
+
+async def _exchange(
+    up: Up, match: Match, request: Request, target: str, sink: Sink, *, opened: Connection
+) -> Problem | None:
     import h11
 
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection(up.host, up.port)
-    except (OSError, TimeoutError):
-        return _down(Down("it takes no connection", 1))
+    reader, writer = opened
     try:
         call = new_invocation_id()
         up.invoke(

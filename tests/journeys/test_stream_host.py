@@ -38,7 +38,14 @@ def state(host: Served) -> dict[str, object]:
 
 
 def child_of(host: Served) -> int:
-    return json.loads(host.request("POST", "/api/mirror/x")[2])["process"]
+    """Its process id. A request that meets a process in the moment of its end is told so, and asked again."""
+
+    def asked() -> int:
+        status, headers, body = host.request("POST", "/api/mirror/x")
+        assert status == 201 or (status == 503 and headers["Retry-After"]), body
+        return json.loads(body).get("process", 0)
+
+    return wait_for(asked, "the second app", seconds=10)
 
 
 def is_alive(process: int) -> bool:
