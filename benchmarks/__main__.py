@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import classification, indexing, latency, machine, report, syncs
+from benchmarks import classification, conversation, indexing, latency, machine, report, syncs
 from benchmarks.measure import Candidate, Measured, child, median, rounds
 from benchmarks.report import Target
 
@@ -92,6 +92,7 @@ class Findings(NamedTuple):
     costs: dict[str, float]
     flushes: dict[int, Measured | str]
     serving: Measured
+    talking: Measured
     cold_index: Measured
     looks: list[Measured]
 
@@ -136,21 +137,30 @@ def measured(options: argparse.Namespace) -> Findings:
     }
     say("latency over HTTP, memory")
     serving = latency.measured()
+    say("a conversation and a payment")
+    talking = conversation.measured()
     say("cold index")
     index = indexing.measured()
     looks = growth_of(SIZES if options.growth else SMALL_SIZES)
-    return Findings(where, peer_says, speed, counted["cost"], flushes, serving, index, looks)
+    return Findings(where, peer_says, speed, counted["cost"], flushes, serving, talking, index, looks)
 
 
 def told(found: Findings, count: int) -> str:
     """The text for the terminal and for the file."""
-    serving, index = found.serving, found.cold_index
+    serving, talking, index = found.serving, found.talking, found.cold_index
     http = (
         f"POST answers after {serving['post_p50_ms']:.1f} ms (p99 {serving['post_p99_ms']:.1f}); the decision is"
         f" committed {serving['decided_p50_ms']:.1f} ms (p99 {serving['decided_p99_ms']:.1f}) after the answer."
         f" Memory {serving['serving_mb']:.0f} MB, at most {serving['peak_mb']:.0f} MB."
         f" Cold index {index['ours_ms']:.0f} ms for {index['functions']} functions, empty app"
         f" {index['empty_ms']:.0f} ms."
+    )
+    people = (
+        f"From a message to the first event of its answer {talking['first_event_p50_ms']:.1f} ms"
+        f" (p99 {talking['first_event_p99_ms']:.1f}), to the last {talking['whole_answer_p50_ms']:.1f} ms"
+        f" (p99 {talking['whole_answer_p99_ms']:.1f}), without a model. From a signature to the money moved at the bank"
+        f" {talking['effect_p50_ms']:.1f} ms (p99 {talking['effect_p99_ms']:.1f}): answer, lane, last check, intent,"
+        " lane, look-up by key, transfer."
     )
     clock = (classification.__doc__ or "").partition("    python")[0].strip()
     sections = [
@@ -161,6 +171,7 @@ def told(found: Findings, count: int) -> str:
         report.flushes(found.flushes),
         report.cost(found.costs),
         http,
+        people,
         "As the store fills:",
         report.growth(found.looks),
         f"What Countersign's rows are:\n{clock}",
