@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from shared.ledger.recurring import Recurring, dues, recurring_in
 from shared.specialists.ledger_reader import Row
-from shared.specialists.selection import OWN_MONEY, branch, meant, own_moves
+from shared.specialists.selection import OWN_MONEY, kind, meant, own_moves
 
 HISTORY_DAYS: Final = 800
 """Far enough back for the third of a yearly charge."""
@@ -69,16 +69,14 @@ def outlook_on(rows: Sequence[Row], today: date, chart: Iterable[str]) -> Outloo
     moved = own_moves(rows)
     ours = {row.transaction_id: row for row in rows if row.transaction_id not in moved and meant(row) not in OWN_MONEY}
     series = recurring_in(ours.values(), today)
-    knows_income = any(branch(one) == "income" for one in chart)
+    knows_income = any(kind(one) == "income" for one in chart)
 
     def earns(one: Recurring) -> bool:
-        return one.is_income and (not knows_income or branch(meant(ours[one.transaction_ids[-1]])) == "income")
+        return one.is_income and (not knows_income or kind(meant(ours[one.transaction_ids[-1]])) == "income")
 
     charges = tuple(one for one in series if not one.is_income)
     regular = {id_ for one in series for id_ in one.transaction_ids}
-    rest = [
-        row for id_, row in ours.items() if id_ not in regular and branch(meant(row)) not in ("income", "investment")
-    ]
+    rest = [row for id_, row in ours.items() if id_ not in regular and kind(meant(row)) not in ("income", "investment")]
     newest = date.fromisoformat(rows[0].booked_on) if rows else None
     incomes = tuple(one for one in series if earns(one))
     texts = {one.transaction_ids[-1]: ours[one.transaction_ids[-1]].descriptor for one in series}

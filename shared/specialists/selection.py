@@ -15,7 +15,10 @@ from shared.specialists.ledger_reader import Row
 OWN_MONEY: Final = frozenset({"transfer.own_account", "transfer.savings", "transfer.wallet", "transfer.cash_deposit"})
 """Money that stays the owner's own."""
 _LEGS: Final = frozenset({"transfer", "debt", "investment", ""})
-"""Branches in which an opposite entry on another account is the other side of one movement and no coincidence."""
+"""Kinds in which an opposite entry on another account is the other side of one movement and no coincidence."""
+_SORTS: Final = {
+    "income": "income", "transfer": "transfer", "debt": "debt", "loan": "debt", "invest": "investment",
+}  # fmt: skip
 _LEG_DAYS: Final = 5
 _JOINED: Final = 5
 """A name of so many letters is also found without its spaces, or as the beginning of a word."""
@@ -82,6 +85,13 @@ def branch(category: str) -> str:
     return category.partition(".")[0]
 
 
+def kind(category: str) -> str:
+    """What sort of movement a category is for: `income`, `transfer`, `debt`, `investment`, or else its branch; "" for no
+    category. A tenant's own chart may call them `TRANSFER_OUT` or `LOAN_PAYMENTS`."""
+    name = branch(category).casefold()
+    return next((sort for start, sort in _SORTS.items() if name.startswith(start)), name)
+
+
 def by_merchant(name: str) -> Callable[[Row], bool]:
     """Whether a row is of the merchant of this name, as people write it: "tesco", "lloyds pharmacy"."""
     words = normalised(name) or name.casefold().strip()
@@ -104,7 +114,7 @@ def own_moves(rows: Iterable[Row]) -> frozenset[str]:
     waiting: dict[tuple[str, int], list[Row]] = {}
     found: set[str] = set()
     for row in sorted(rows, key=lambda one: (one.booked_on, one.transaction_id)):
-        if branch(meant(row)) not in _LEGS:
+        if kind(meant(row)) not in _LEGS:
             continue
         opposite = waiting.get((row.currency, -row.amount_minor), [])
         other = next((one for one in opposite if _is_other_side(one, row)), None)
@@ -117,7 +127,7 @@ def own_moves(rows: Iterable[Row]) -> frozenset[str]:
 
 
 def _is_other_side(earlier: Row, later: Row) -> bool:
-    if earlier.account == later.account or not {branch(meant(earlier)), branch(meant(later))} & {"transfer", "debt"}:
+    if earlier.account == later.account or not {kind(meant(earlier)), kind(meant(later))} & {"transfer", "debt"}:
         return False
     apart = date.fromisoformat(later.booked_on) - date.fromisoformat(earlier.booked_on)
     return apart.days <= _LEG_DAYS

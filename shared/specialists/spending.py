@@ -12,7 +12,7 @@ from shared.ledger.recurring import months_later
 from shared.specialists.advisor import Advice
 from shared.specialists.asking_back import newest_on_record, unknown_category, unknown_merchant, unread
 from shared.specialists.ledger_reader import Found, LedgerReader, Row
-from shared.specialists.selection import Span, branch, by_merchant, is_known, last_days, own_moves, slot, span_of
+from shared.specialists.selection import Span, by_merchant, is_known, kind, last_days, own_moves, slot, span_of
 from shared.specialists.tally import Tally, Wanted, tallied
 from shared.specialists.wording import amounts_text, category_text, count_text, listed, quoted, span_text, visible
 
@@ -58,7 +58,7 @@ class _Asked:
     def manner(self) -> str:
         """How money of this kind is spoken of: spent, received or moved."""
         return {"income": "received", "transfer": "moved", "investment": "moved"}.get(
-            branch(self.wanted.category), "spent"
+            kind(self.wanted.category), "spent"
         )
 
     @property
@@ -159,7 +159,7 @@ def _details(asked: _Asked, now: Mapping[str, Tally]) -> list[str]:
 
 def _most(currency: str, tally: Tally) -> str:
     top = sorted(tally.by_branch.items(), key=lambda one: (-one[1], one[0]))[:_TOP]
-    parts = [f"{name.replace('_', ' ')} ({money_text(amount, currency)})" for name, amount in top if amount > 0]
+    parts = [f"{category_text(name)} ({money_text(amount, currency)})" for name, amount in top if amount > 0]
     return f"Most of it went to {listed(parts)}." if parts else ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from shared.specialists.ledger_reader import Row
-from shared.specialists.selection import OWN_MONEY, belongs, branch, meant, own_moves
+from shared.specialists.selection import OWN_MONEY, belongs, branch, kind, meant, own_moves
 
 _NO_REFUND: Final = frozenset({"income", "transfer", "investment"})
 """What comes in under these branches is no purchase undone."""
@@ -83,7 +83,7 @@ def tallied(rows: Iterable[Row], wanted: Wanted, moved: frozenset[str] | None = 
 def _count(tally: Tally, row: Row, wanted: Wanted, *, is_own: bool) -> None:
     amount, category = abs(row.amount_minor), meant(row)
     everything = not wanted.category and not wanted.merchant
-    if everything and (is_own or category in OWN_MONEY or branch(category) == "investment"):
+    if everything and (is_own or category in OWN_MONEY or kind(category) == "investment"):
         if row.amount_minor < 0:
             tally.aside += 1
             tally.aside_minor += amount
@@ -115,4 +115,4 @@ def _count_open(tally: Tally, row: Row, amount: int, *, may_count: bool) -> None
 
 
 def _is_earned(category: str) -> bool:
-    return branch(category) in _NO_REFUND or category == "debt.proceeds"
+    return kind(category) in _NO_REFUND or category == "debt.proceeds"

@@ -39,8 +39,9 @@ def quoted(text: str, most: int = MAX_QUOTED) -> str:
 
 
 def category_text(category: str) -> str:
-    """ "food.groceries" is "groceries", "income.other" is "other (income)"."""
-    branch, _, last = category.rpartition(".")
+    """ "food.groceries" is "groceries", "income.other" is "other (income)", "TRAVEL.TRAVEL_LODGING" is "lodging"."""
+    branch, _, last = (category.lower() if category.isupper() else category).rpartition(".")
+    last = last.removeprefix(f"{branch}_")
     words = last.replace("_", " ")
     return f"{words} ({branch.replace('_', ' ').replace('.', ', ')})" if branch and last in _VAGUE else words
 

@@ -48,12 +48,15 @@ class AskedLedger:
 
     def __init__(self, store: SqliteDocumentStore, *, today: date = TODAY, accounts: Sequence[str] = ()) -> None:
         self.store, self.today, self.accounts = store, today, tuple(accounts)
+        self.paying: tuple[str, ...] = ()
+        self.chart = CHART
         self.asked: Counter[str] = Counter()
 
     async def ask(self, name: str, **slots: str | int | bool) -> Advice:
         """The advice on one intent, by the advisor that is registered for it; `asked` then holds its round trips."""
         counting = CountingStore(self.store)
-        reader = LedgerReader(counting, TENANT, self.today, "EUR", CHART, self.accounts)  # type: ignore[arg-type]
+        store: Any = counting
+        reader = LedgerReader(store, TENANT, self.today, "EUR", self.chart, self.accounts, self.paying)
         advice = await ADVISORS[name].advise(Intent(name, slots), reader)
         self.asked = counting.asked
         return advice

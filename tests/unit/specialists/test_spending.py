@@ -114,6 +114,23 @@ async def test_the_bill_of_a_card_that_is_not_on_record_is_all_there_is_of_it(em
     assert advice.text.startswith("You spent 50.00 EUR in March 2026, in 1 transaction.")
 
 
+async def test_a_chart_that_calls_things_otherwise_is_understood(empty: AskedLedger) -> None:
+    empty.chart = frozenset({"TRAVEL.TRAVEL_LODGING", "TRANSFER_OUT.TRANSFER_OUT_SAVINGS", "INCOME.INCOME_WAGES"})
+    await empty.book(
+        {"amount_minor": -9000, "category": "TRAVEL.TRAVEL_LODGING", "booked_on": "2026-03-02"},
+        {"amount_minor": -5000, "category": "TRANSFER_OUT.TRANSFER_OUT_SAVINGS", "booked_on": "2026-03-03"},
+        {"amount_minor": 5000, "category": "", "account": "acc-savings", "booked_on": "2026-03-04"},
+        {"amount_minor": 200000, "category": "INCOME.INCOME_WAGES", "booked_on": "2026-03-05"},
+    )
+    everything = await empty.ask("spending", **MARCH)
+    assert everything.text == (
+        "You spent 90.00 EUR in March 2026, in 1 transaction. "
+        "Left out: 50.00 EUR moved between own accounts or invested."
+    )
+    wages = await empty.ask("spending", category="INCOME", **MARCH)
+    assert wages.text == "2,000.00 EUR came in as income in March 2026, in 1 transaction."
+
+
 async def test_a_category_that_is_not_there_is_asked_back_without_reading(sample: AskedLedger) -> None:
     advice = await sample.ask("spending", category="grocery")
     assert advice.text == "There is no category “grocery” here. Do you mean groceries (food.groceries)?"

@@ -123,3 +123,11 @@ async def test_a_text_on_record_changes_nothing_about_the_order(sample: AskedLed
     assert advice.wish is not None
     assert (advice.wish.arguments["from_account"], advice.wish.arguments["amount_minor"]) == ("acc-current", 5000)
     assert advice.facts["warnings"] == ["the only earlier payment to “Anna” was 1.00 EUR."]
+
+
+async def test_money_leaves_only_from_an_account_that_may_pay(sample: AskedLedger) -> None:
+    sample.paying = ("acc-savings",)
+    advice = await sample.ask("transfer", **ANNA)
+    assert advice.wish is not None
+    assert advice.wish.arguments["from_account"] == "acc-savings"
+    assert (await sample.ask("transfer", **ANNA, account_type="checking")).asks == "account_type"

@@ -64,6 +64,7 @@ def test_a_category_is_told_by_its_last_word_unless_that_says_nothing() -> None:
     assert category_text("food.fast_food") == "fast food"
     assert category_text("income.other") == "other (income)"
     assert category_text("food") == "food"
+    assert category_text("FOOD_AND_DRINK.FOOD_AND_DRINK_GROCERIES") == "groceries"
     assert category_text("Our own: Éclairs") == "Our own: Éclairs"
 
 
