@@ -86,7 +86,7 @@ def branch(category: str) -> str:
 
 
 def kind(category: str) -> str:
-    """What sort of movement a category is for: `income`, `transfer`, `debt`, `investment`, or else its branch; "" for no
+    """What sort of movement a category is for: `income`, `transfer`, `debt`, `investment`, else its branch; "" for no
     category. A tenant's own chart may call them `TRANSFER_OUT` or `LOAN_PAYMENTS`."""
     name = branch(category).casefold()
     return next((sort for start, sort in _SORTS.items() if name.startswith(start)), name)
