@@ -8,14 +8,11 @@ from typing import Final, NamedTuple
 
 from shared.conversation.accounts import Sides, sides_in
 from shared.conversation.categories import category_in
-from shared.conversation.intent import Intent, Slots
+from shared.conversation.intent import OWN_ACCOUNT, Intent, Slots
 from shared.conversation.marks import Marked
 from shared.conversation.merchants import merchant_in
 from shared.conversation.patterns import any_of, plain
 from shared.conversation.people import addressee_in, payee_in, payer_in
-
-OWN_ACCOUNT: Final = "own account"
-"""The recipient of a transfer between two accounts of the speaker."""
 
 TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
     "approvals": (
