@@ -23,7 +23,8 @@ def block_after(marker: str) -> str:
 def transcript(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("readme")
     with LocalHost(folder / "data") as host:
-        script = block_after("<!-- checked").replace("http://127.0.0.1:7071", f"http://{host.address}")
+        script = block_after("<!-- checked") + block_after("<!-- pasted")
+        script = script.replace("http://127.0.0.1:7071", f"http://{host.address}")
         script = script.replace("/tmp/countersign-audit.jsonl", str(folder / "audit.jsonl"))  # noqa: S108
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail"],
@@ -44,7 +45,18 @@ def test_no_pasted_command_gets_a_problem_for_an_answer(transcript: str):
 
 @pytest.mark.parametrize(
     "told",
-    ['"accepted":120', '"accepted":1', '"review_state":"Reviewed"', '"ok":true', "records verify", '"ready":true'],
+    [
+        '"accepted":120',
+        '"accepted":1',
+        '"review_state":"Reviewed"',
+        '"ok":true',
+        "records verify",
+        '"ready":true',
+        "You spent 312.07 EUR on groceries in February 2026",
+        "event: token",
+        '"title":"Transfer 250.00 EUR to Anna"',
+        '"state":"done"',
+    ],
 )
 def test_the_pasted_commands_show_what_they_promise(transcript: str, told: str):
     assert told in transcript
