@@ -25,7 +25,7 @@ from benchmarks.counters import CountingStore
 from benchmarks.embedded import Embedded, working_with
 from benchmarks.measure import Measured, Meter, data_folder, finish
 from shared.adapters.embedded.sqlite_file import connect
-from shared.audit.trail import verify
+from shared.audit.verification import verify
 
 WARM_UP = 30
 OUTCOMES = (

@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.counters import CountingStore
 from benchmarks.embedded import Embedded, working_with
 from benchmarks.measure import Measured, data_folder, finish, percentile
-from shared.audit.trail import verify
+from shared.audit.verification import verify
 
 MEASURED = 400
 PORTION = 2_000

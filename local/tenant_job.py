@@ -107,7 +107,10 @@ def verify(client: ApiClient, *, show: Callable[[int], None]) -> int:
     while True:
         found = client.post(VERIFY, start)
         records += int(found["records"])
-        expect(found["ok"], f"an unbroken audit chain, but record {found['broken_at']}: {found['problem']}")
+        expect(
+            found["ok"],
+            f"an unbroken audit chain, but record {found['broken_at']}: {found['problem']} {found['document']}",
+        )
         show(records)
         if not found["next_from"]:
             return records

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 async def verify_folder(tenants: list[str]) -> bool:
     """Print one line per chain; True when all of them verify."""
     from shared import bootstrap
-    from shared.audit.trail import verify
+    from shared.audit.verification import verify
     from shared.contracts.identity import partition_of
     from shared.contracts.kinds import SYSTEM_PARTITION
     from shared.delivery.tenants import enumerate_tenants
@@ -41,7 +41,8 @@ async def verify_folder(tenants: list[str]) -> bool:
                 sys.stderr.write(f"countersign: nothing is known of a tenant {partition!r}\n")
                 sound = False
                 continue
-            verdict = f"BROKEN at {report.broken_at}: {report.problem}" if report.problem else "verifies"
+            where = f"{report.broken_at}, {report.document}" if report.document else str(report.broken_at)
+            verdict = f"BROKEN at {where}: {report.problem}" if report.problem else "verifies"
             print(
                 f"{partition}: {verdict}; {report.records} records, {report.erased} erased, "
                 f"{report.checkpoints} checkpoints met, head {report.head_hash}"

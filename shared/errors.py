@@ -44,6 +44,17 @@ class ConflictError(RetryableError):
         self.lost = tuple(lost)
 
 
+class UnreadableError(RetryableError):
+    """What is stored under `document_id` is no document any more: changed by hand, or damaged. Whoever needs it waits
+    until an operator has put it right."""
+
+    code = "document_unreadable"
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"{document_id} cannot be read any more: what is stored of it is no JSON; restore it")
+        self.document_id = document_id
+
+
 class TerminalError(CountersignError):
     """The command can never succeed as it stands. `code` becomes the parking reason or the problem type."""
 

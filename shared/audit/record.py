@@ -110,6 +110,7 @@ def broken(record: dict[str, Any], expected: Head) -> str:
         return "hash_differs"
     if record.get("payload") is None and record.get("salt") is None:
         return "" if record.get("erased_at") else "payload_missing"
-    if payload_hash(record["payload"], record.get("salt") or "") != record["payload_hash"]:
+    payload: Any = record.get("payload")
+    if payload_hash(payload, str(record.get("salt") or "")) != record["payload_hash"]:
         return "payload_differs"
     return ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from shared.audit.record import Entry, Head, broken, canonical
-from shared.audit.trail import HEAD_ID, audit_id
+from shared.audit.trail import HEAD_ID, audit_id, head_of
 from shared.errors import TerminalError
 from shared.ports.document_store import Body, Document
 
@@ -44,13 +44,18 @@ def seal_of(body: Body) -> str:
 
 def record_ids(document: Document) -> tuple[str, ...]:
     """The records that `alteration` looks at: the document's own and each one's successor."""
-    wanted = {number for sequence in document.body.get("records", ()) for number in (sequence, sequence + 1)}
+    wanted = {number for sequence in _sequences(document) for number in (sequence, sequence + 1)}
     return tuple(audit_id(number) for number in sorted(wanted))
+
+
+def newest_record(document: Document) -> int:
+    """The sequence of the record that seals the document as it is, by its own word; 0 when it names none."""
+    return max(_sequences(document), default=0)
 
 
 def alteration(document: Document, records: Mapping[str, Document]) -> str:
     """What is not as it was committed, in words that name it, or "". records: of `record_ids`, and the chain's head."""
-    sequences = document.body.get("records", ())
+    sequences = _sequences(document)
     if not sequences:
         return f"{document.id} is on no audit record"
     for sequence in sequences:
@@ -64,8 +69,16 @@ def alteration(document: Document, records: Mapping[str, Document]) -> str:
     return ""
 
 
+def _sequences(document: Document) -> tuple[int, ...]:
+    """What the document says of its records; nothing when that is not a list of positive integers."""
+    told = document.body.get("records")
+    if not isinstance(told, list) or not all(type(one) is int and one > 0 for one in told):
+        return ()
+    return tuple(told)
+
+
 def _stamped(document: Document, sequence: int) -> Document:
-    records = [*document.body.get("records", ()), sequence][-MAX_RECORDS:]
+    records = [*_sequences(document), sequence][-MAX_RECORDS:]
     return document._replace(body={**document.body, "records": records})
 
 
@@ -81,8 +94,7 @@ def _wrong_with(sequence: int, records: Mapping[str, Document]) -> str:
     follower = records.get(audit_id(sequence + 1))
     if follower is not None:
         return "" if follower.body.get("previous_hash") == record["hash"] else "next_record_differs"
-    head = records.get(HEAD_ID)
-    if head is None or head.body["sequence"] < sequence:
+    head = head_of(records.get(HEAD_ID))
+    if head.sequence < sequence:
         return "head_before_record"
-    at_end = head.body["sequence"] == sequence
-    return "head_differs" if at_end and head.body["hash"] != record["hash"] else ""
+    return "head_differs" if head.sequence == sequence and head.hash != record["hash"] else ""

@@ -1,13 +1,13 @@
-"""The audit chain of one partition in the document store: append, verify, checkpoint, export, erase."""
+"""The audit chain of one partition in the document store: append and checkpoint; `verification.py` checks it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
-from shared.audit.record import START, Entry, Head, broken, next_record
+from shared.audit.record import START, Entry, Head, next_record
+from shared.errors import UnreadableError
 from shared.ports.checkpoint_log import Checkpoint, CheckpointLog
-from shared.ports.document_store import MAX_PAGE, Document, DocumentStore
+from shared.ports.document_store import Document, DocumentStore
 
 HEAD_ID = "audit_head:head"
 CHECKPOINT_EVERY = 100
@@ -20,8 +20,13 @@ def audit_id(sequence: int) -> str:
 
 
 def head_of(document: Document | None) -> Head:
-    """The head stored in `document`, or the start of a chain."""
-    return Head(document.body["sequence"], document.body["hash"]) if document else START
+    """The head stored in `document`, or the start of a chain. `UnreadableError` for what is no head."""
+    if document is None:
+        return START
+    try:
+        return Head(document.body["sequence"], document.body["hash"])
+    except KeyError:
+        raise UnreadableError(document.id) from None
 
 
 def append(
@@ -40,65 +45,6 @@ def append(
     body = {"sequence": head.sequence, "hash": head.hash, "at": at}
     documents.append(Document(partition, HEAD_ID, "audit_head", body, etag=etag))
     return documents
-
-
-class Verification(NamedTuple):
-    """What `verify` found. `problem` is "" when all is well; `broken_at` is the sequence of the first broken link."""
-
-    verified_to: int
-    head_hash: str
-    records: int
-    erased: int
-    checkpoints: int
-    broken_at: int
-    problem: str
-
-
-async def verify(
-    partition: str,
-    *,
-    store: DocumentStore,
-    checkpoints: CheckpointLog,
-    start: Head = START,
-    limit: int = 1_000_000,
-) -> Verification:
-    """Check each link after `start` (a head known to be good), at most `limit` records, with head and checkpoints."""
-    known = {point.sequence: point.hash for point in await checkpoints.all(partition)}
-    head_document = await store.read(partition, HEAD_ID)
-    link, records, erased_count, met = start, 0, 0, 0
-    cursor = ""
-    while records < limit:
-        page = await store.query(
-            partition, "audit", low=f"{start.sequence + 1:012d}", limit=min(MAX_PAGE, limit - records), cursor=cursor
-        )
-        for document in page.documents:
-            problem = broken(document.body, link)
-            if not problem and known.get(document.body["sequence"], document.body["hash"]) != document.body["hash"]:
-                problem = "checkpoint_differs"
-            if problem:
-                return Verification(link.sequence, link.hash, records, erased_count, met, link.sequence + 1, problem)
-            link = Head(document.body["sequence"], document.body["hash"])
-            records += 1
-            met += link.sequence in known
-            erased_count += "erased_at" in document.body
-        cursor = page.cursor
-        if not cursor:
-            break
-    problem = "" if cursor else _at_the_end(link, head_of(head_document), known)
-    return Verification(
-        link.sequence, link.hash, records, erased_count, met, link.sequence + 1 if problem else 0, problem
-    )
-
-
-def _at_the_end(link: Head, head: Head, known: dict[int, str]) -> str:
-    """Records may have been committed while we read: then they are after `head`, and the next verify sees them."""
-    if link.sequence < head.sequence:
-        return "records_missing_before_head"
-    if link.sequence == head.sequence and link.hash != head.hash:
-        return "head_differs"
-    if any(sequence > link.sequence for sequence in known):
-        return "truncated_after_checkpoint"
-    return ""
 
 
 async def checkpoint(partition: str, *, store: DocumentStore, checkpoints: CheckpointLog, at: str) -> Checkpoint | None:

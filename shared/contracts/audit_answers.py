@@ -37,8 +37,9 @@ class RunAuditPage(Answer):
 
 
 class Verification(Answer):
-    """problem: "" when all is well, else what is wrong at record `broken_at`. next_from, with head_hash as
-    `from_hash`, goes on where a long chain was left; 0 at the end."""
+    """problem: "" when all is well, else what is wrong at record `broken_at`. document: the id of an action or card
+    that is not what that record says of it, "" when it is the chain itself. next_from, with head_hash as `from_hash`,
+    goes on where a long chain was left; 0 at the end."""
 
     ok: bool
     verified_to: int
@@ -48,6 +49,7 @@ class Verification(Answer):
     checkpoints: int
     broken_at: int
     problem: str
+    document: str = ""
     next_from: int
 
 

@@ -10,7 +10,10 @@ MAX_ATTEMPTS = 8
 MAX_UNEXPECTED_ATTEMPTS = 3
 """A fault of our own code seldom heals: three tries, then a person looks."""
 LONGEST_DELAY_SECONDS = 900.0
-OUTAGES = frozenset({"schema_too_new", "store_unavailable", "bus_unavailable", "publisher_unavailable", "breaker_open"})
+OUTAGES = frozenset(
+    {"schema_too_new", "store_unavailable", "document_unreadable", "bus_unavailable", "publisher_unavailable"}
+    | {"breaker_open"}
+)
 """Waiting for these spends no attempt: the command is innocent, and nothing could be recorded anyway."""
 OUTAGE_DELAY_SECONDS = 15.0
 

@@ -50,8 +50,8 @@ class AnswerApprovalFlow:
         answer: AnswerApproval = work.command.payload
         card, action = steps.card_and_action(work, answer.approval_id)
         signer = Signer(answer.person, answer.person_name, answer.roles)
-        life_cycle.check(card.body, signer, decision=answer.decision, card_digest=answer.card_digest, at=work.at)
         await steps.unaltered(work, card, action)
+        life_cycle.check(card.body, signer, decision=answer.decision, card_digest=answer.card_digest, at=work.at)
         changed = what_changed(card.body, action.body, tenant=work.command.tenant)
         if changed:
             raise StateConflictError(

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.audit.record import START, Head
-from shared.audit.trail import Verification, audit_id, verify
+from shared.audit.trail import audit_id
+from shared.audit.verification import Verification, verify
 from shared.contracts.identity import partition_of
 from shared.delivery.handling import Delivery
 from shared.errors import NotFoundError

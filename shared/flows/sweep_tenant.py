@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from shared.audit.record import START, Entry, Head
-from shared.audit.trail import Verification, verify
+from shared.audit.verification import Verification, verify
 from shared.contracts.commands import SweepTenant, SweepTenantEnvelope, envelope
 from shared.contracts.identity import deterministic_id, partition_of
 from shared.contracts.instants import after
@@ -194,7 +194,8 @@ async def _stuck_runs(work: Work) -> list[Finding]:
 def _audit_break(verified: Verification) -> list[Finding]:
     if not verified.problem:
         return []
-    return [Finding("audit_break", str(verified.broken_at), "Critical", verified.problem)]
+    what = f"{verified.document}: {verified.problem}" if verified.document else verified.problem
+    return [Finding("audit_break", verified.document or str(verified.broken_at), "Critical", what)]
 
 
 async def _not_raised_yet(work: Work, found: Sequence[Finding]) -> list[tuple[str, Finding]]:

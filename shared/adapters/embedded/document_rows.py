@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from shared.errors import InvalidInputError, TerminalError
+from shared.errors import InvalidInputError, TerminalError, UnreadableError
 from shared.ports.document_store import Document
 
 SCHEMA = (
@@ -69,8 +69,11 @@ def read_sql(count: int) -> str:
     return f"SELECT {_PACKED} FROM documents AS d WHERE d.partition = ? AND d.id IN ({marks}) AND {_ALIVE}"
 
 
+ONE = f"SELECT {_COLUMNS} FROM documents AS d WHERE d.partition = ? AND d.id = ?"
+
+
 def unpacked(partition: str, packed: bytes | None) -> list[Document]:
-    """The documents of a row of `_PACKED`, not yet upcast."""
+    """The documents of a row of `_PACKED`, not yet upcast; `ValueError` when one of them cannot be read."""
     if packed is None:
         return []
     return [
@@ -80,20 +83,13 @@ def unpacked(partition: str, packed: bytes | None) -> list[Document]:
 
 
 def to_document(row: Row) -> Document:
-    """The document of a row of `_COLUMNS`, not yet upcast."""
-    partition, document_id, kind, body, version, sort, keys, due_at, expires_at, etag = row
-    return Document(
-        partition,
-        document_id,
-        kind,
-        orjson.loads(body),
-        version,
-        sort,
-        orjson.loads(keys) if keys else {},
-        due_at,
-        expires_at,
-        str(etag),
-    )
+    """The document of a row of `_COLUMNS`, not yet upcast; `UnreadableError`."""
+    partition, document_id, kind, raw, version, sort, raw_keys, due_at, expires_at, etag = row
+    try:
+        body, keys = orjson.loads(raw), orjson.loads(raw_keys) if raw_keys else {}
+    except orjson.JSONDecodeError as error:
+        raise UnreadableError(document_id) from error
+    return Document(partition, document_id, kind, body, version, sort, keys, due_at, expires_at, str(etag))
 
 
 Key = tuple[str, str]

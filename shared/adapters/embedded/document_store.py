@@ -14,6 +14,7 @@ from typing import Any
 from shared.adapters.embedded.document_batch import Commit, apply_commits, delete_lookups
 from shared.adapters.embedded.document_rows import (
     DUE,
+    ONE,
     PAGE_DOWN,
     PAGE_UP,
     SCHEMA,
@@ -75,7 +76,10 @@ class SqliteDocumentStore:
         wanted = tuple(dict.fromkeys(ids))
         packed = self._fetch(read_sql(len(wanted)), (partition, *wanted, text(self._now())))[0][0]
         upcast = self._schemas.upcast
-        return {document.id: upcast(document) for document in unpacked(partition, packed)}
+        try:
+            return {document.id: upcast(document) for document in unpacked(partition, packed)}
+        except ValueError:  # one of them is no JSON: told by name
+            return {document.id: document for id_ in wanted for document in self._select(ONE, (partition, id_))}
 
     async def query(
         self,

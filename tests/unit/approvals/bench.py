@@ -18,7 +18,8 @@ from shared.actions import registry
 from shared.actions.action import action_id_of, proposed
 from shared.approvals.card import Card, approval_doc_id, requested
 from shared.approvals.record import requested_entry
-from shared.audit.trail import HEAD_ID, verify
+from shared.audit.trail import HEAD_ID
+from shared.audit.verification import verify
 from shared.contracts.commands import AnswerApprovalEnvelope, envelope
 from shared.contracts.identity import deterministic_id
 from shared.contracts.instants import text
@@ -171,10 +172,10 @@ async def altered(delivery: Delivery, document_id: str, **changes: Any) -> None:
     await delivery.store.commit(TENANT, [document._replace(body={**document.body, **changes})])
 
 
-async def recorded(delivery: Delivery) -> list[str]:
-    """What the audit chain says happened, in order; the chain holds."""
+async def recorded(delivery: Delivery, *, altered: str = "") -> list[str]:
+    """What the audit chain says happened, in order; the chain holds, and names what was altered by hand."""
     found = await verify(TENANT, store=delivery.store, checkpoints=delivery.checkpoints)
-    assert found.problem == ""
+    assert (found.document, bool(found.problem)) == (altered, bool(altered))
     page = await delivery.store.query(TENANT, "audit", limit=200)
     return [document.body["what"] for document in page.documents]
 

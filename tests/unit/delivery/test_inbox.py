@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from shared.audit.record import Entry
-from shared.audit.trail import verify
+from shared.audit.verification import verify
 from shared.contracts.commands import envelope, parse_envelope
 from shared.contracts.identity import run_id_of
 from shared.contracts.instants import text

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from shared.audit.trail import verify
+from shared.audit.verification import verify
 from shared.delivery.outbox import relay_stragglers
 from tests.bench import Bench
 from tests.unit.flows.action_bench import (

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from shared.audit.record import Entry
+from shared.audit.trail import HEAD_ID
+from shared.delivery.one_commit import commit
 from shared.errors import (
     CountersignError,
     ForbiddenError,
@@ -43,15 +46,21 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     await made.close()
 
 
-async def refused(bench: Bench, approval_id: str, *args: Any, kind: type[Exception], code: str, **more: Any) -> None:
+async def refused(
+    bench: Bench, approval_id: str, *args: Any, kind: type[Exception], code: str, altered: str = "", **more: Any
+) -> None:
     """The answer is refused with this code, and nothing has changed but for its refusal."""
-    before = await bench.store.read(TENANT, f"approval:{approval_id}"), await recorded(bench.delivery), sent(bench)
+
+    async def now() -> tuple[Any, ...]:
+        card = await bench.store.read(TENANT, f"approval:{approval_id}")
+        return card, await recorded(bench.delivery, altered=altered), sent(bench)
+
+    before = await now()
     with pytest.raises(kind) as failed:
         await answer(bench.delivery, approval_id, *args, **more)
     assert isinstance(failed.value, CountersignError)
     assert failed.value.code == code
-    after = await bench.store.read(TENANT, f"approval:{approval_id}"), await recorded(bench.delivery), sent(bench)
-    assert after == before
+    assert await now() == before
 
 
 async def test_one_signature_approves_a_small_transfer_in_one_commit(bench: Bench):
@@ -125,7 +134,10 @@ async def test_a_settled_card_takes_no_further_answers(bench: Bench, first: str)
 @pytest.mark.parametrize("state", ["consumed", "superseded"])
 async def test_a_used_or_superseded_card_takes_no_answers(bench: Bench, state: str):
     approval_id = await ask(bench.delivery)
-    await altered(bench.delivery, f"approval:{approval_id}", state=state)
+    card = await stored(bench.delivery, f"approval:{approval_id}")
+    ended = card._replace(body={**card.body, "state": state})
+    entry = Entry("ended", {"kind": "test", "id": "bench"}, {}, {})
+    await commit(bench.delivery, TENANT, [ended], [entry], head=await stored(bench.delivery, HEAD_ID))
     await refused(bench, approval_id, kind=StateConflictError, code="approval_closed")
 
 
@@ -280,7 +292,8 @@ ALTERATIONS: list[tuple[str, dict[str, Any]]] = [
 async def test_what_was_altered_by_hand_cannot_be_signed(bench: Bench, kind: str, changes: dict[str, Any]):
     approval_id = await ask(bench.delivery)
     await altered(bench.delivery, f"{kind}:{approval_id}", **changes)
-    await refused(bench, approval_id, kind=StateConflictError, code="record_altered")
+    names = {"kind": StateConflictError, "code": "record_altered", "altered": f"{kind}:{approval_id}"}
+    await refused(bench, approval_id, **names)
 
 
 async def test_fifty_answers_from_ten_people_at_once_decide_once(bench: Bench):

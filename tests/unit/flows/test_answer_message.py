@@ -12,7 +12,7 @@ import pytest
 from ag_ui.core import Event
 from pydantic import TypeAdapter
 
-from shared.audit.trail import verify
+from shared.audit.verification import verify
 from shared.conversation.intent import Intent
 from shared.errors import RetryableError
 from shared.ledger.transactions import unclassified

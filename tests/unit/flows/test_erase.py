@@ -16,7 +16,7 @@ import orjson
 import pytest
 import yaml
 
-from shared.audit.trail import verify
+from shared.audit.verification import verify
 from shared.contracts.commands import ReviewTransactionEnvelope, envelope, parse_envelope
 from shared.contracts.instants import text
 from shared.contracts.kinds import KINDS

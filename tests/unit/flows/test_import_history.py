@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.audit.trail import verify
+from shared.audit.verification import verify
 from shared.contracts.history import HistoryImport
 from shared.errors import ConflictError, IdempotencyMismatchError, InvalidInputError, RetryableError
 from shared.flows.decision_changed import counts, react

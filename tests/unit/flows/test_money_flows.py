@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.audit.trail import verify
+from shared.audit.verification import verify
 from shared.contracts.commands import (
     ResolveParked,
     ResolveParkedEnvelope,

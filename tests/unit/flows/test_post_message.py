@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from shared.audit.trail import verify
+from shared.audit.verification import verify
 from shared.delivery.inbox import handle_once
 from shared.errors import IdempotencyMismatchError, NotFoundError, StateConflictError
 from shared.flows.conversations import change_settings

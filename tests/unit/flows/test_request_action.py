@@ -14,7 +14,8 @@ from shared.actions import life_cycle
 from shared.actions.life_cycle import action_doc_id
 from shared.approvals.card import approval_doc_id
 from shared.audit.record import payload_hash, record_hash
-from shared.audit.trail import audit_id, verify
+from shared.audit.trail import audit_id
+from shared.audit.verification import verify
 from shared.contracts.kinds import SYSTEM_PARTITION
 from shared.delivery.inbox import handle_once
 from shared.delivery.parking import Incoming
