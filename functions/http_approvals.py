@@ -85,8 +85,8 @@ async def _answered(req: func.HttpRequest, caller: Caller, *, conversation_id: s
     from shared import bootstrap
     from shared.contracts.approval_requests import ApprovalAnswer
     from shared.contracts.commands import AnswerApprovalEnvelope
-    from shared.delivery.inbox import execute
     from shared.flows.approval_inbox import one_card
+    from shared.flows.give_answer import give_answer
 
     delivery, signer, approval_id = bootstrap.delivery(), _signer(caller), reference_in(req, "id")
     payload = {"approval_id": approval_id, **decoded(req, ApprovalAnswer).model_dump()}
@@ -103,4 +103,4 @@ async def _answered(req: func.HttpRequest, caller: Caller, *, conversation_id: s
         traceparent=traceparent_of(req),
     )
     envelope = AnswerApprovalEnvelope.model_validate(command)
-    return json_reply(await execute(delivery, envelope, fingerprint=fingerprint))
+    return json_reply(await give_answer(delivery, envelope, fingerprint=fingerprint))

@@ -108,7 +108,7 @@ async def _given(approval_id: str, answer: "ApprovalAnswer", caller: Caller, tra
     """The answer, committed; the first one's outcome when it was given before, here or at the card itself."""
     from shared import bootstrap
     from shared.contracts.commands import AnswerApprovalEnvelope
-    from shared.delivery.inbox import execute
+    from shared.flows.give_answer import give_answer
 
     payload = {"approval_id": approval_id, **answer.model_dump()}
     fingerprint = fingerprint_of("answer-approval", payload)
@@ -123,4 +123,4 @@ async def _given(approval_id: str, answer: "ApprovalAnswer", caller: Caller, tra
         key=f"{approval_id}\x1f{fingerprint}",
         traceparent=traceparent,
     )
-    return await execute(delivery, AnswerApprovalEnvelope.model_validate(command), fingerprint=fingerprint)
+    return await give_answer(delivery, AnswerApprovalEnvelope.model_validate(command), fingerprint=fingerprint)

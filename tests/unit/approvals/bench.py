@@ -26,12 +26,13 @@ from shared.contracts.instants import text
 from shared.conversation import documents as talk
 from shared.conversation.stream import conversation_doc_id, stream_doc_id
 from shared.delivery.handling import Delivery
-from shared.delivery.inbox import execute, handle_once
+from shared.delivery.inbox import handle_once
 from shared.delivery.one_commit import commit
 from shared.delivery.parking import Incoming
 from shared.flows.age_approval import AgeApprovalFlow
 from shared.flows.answer_approval import AnswerApprovalFlow
 from shared.flows.approval_submitted import ApprovalSubmittedFlow
+from shared.flows.give_answer import give_answer
 from shared.guard.action_policy import ActionPolicy, action_policy_from
 from shared.guard.disposition import judge
 from shared.ports.document_store import Body, Document
@@ -134,7 +135,7 @@ async def answer(
         source="http",
         issued_at=delivery.now(),
     )
-    return await execute(delivery, AnswerApprovalEnvelope.model_validate(command), fingerprint=fingerprint)
+    return await give_answer(delivery, AnswerApprovalEnvelope.model_validate(command), fingerprint=fingerprint)
 
 
 async def deliver(bench: Bench, *, lanes: tuple[str, ...] = ("runtime-agent-message-posted",)) -> list[str]:

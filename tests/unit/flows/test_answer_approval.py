@@ -53,7 +53,8 @@ async def refused(
 
     async def now() -> tuple[Any, ...]:
         card = await bench.store.read(TENANT, f"approval:{approval_id}")
-        return card, await recorded(bench.delivery, altered=altered), sent(bench)
+        told = await recorded(bench.delivery, altered=altered)
+        return card, [what for what in told if what != "approval_refused"], sent(bench)
 
     before = await now()
     with pytest.raises(kind) as failed:
@@ -61,6 +62,18 @@ async def refused(
     assert isinstance(failed.value, CountersignError)
     assert failed.value.code == code
     assert await now() == before
+
+
+async def test_a_refused_answer_is_on_the_record_with_who_gave_it_and_why(bench: Bench):
+    approval_id = await ask(bench.delivery)
+    with pytest.raises(ForbiddenError):
+        await answer(bench.delivery, approval_id, REQUESTER, roles=("member", "reviewer"))
+    page = await bench.store.query(TENANT, "audit", descending=True, limit=1)
+    record = page.documents[0].body
+    assert (record["what"], record["who"]["id"]) == ("approval_refused", REQUESTER)
+    assert record["ids"]["approval"] == approval_id
+    assert record["payload"] == {"decision": "approve", "code": "requester_may_not_sign"}
+    assert (await recorded(bench.delivery))[-1] == "approval_refused"
 
 
 async def test_one_signature_approves_a_small_transfer_in_one_commit(bench: Bench):
