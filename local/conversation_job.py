@@ -110,7 +110,7 @@ def sign(story: Story, card: dict[str, Any]) -> None:
 
 
 def record(story: Story, card: dict[str, Any]) -> None:
-    """Everything that was asked, refused, signed and done, from the audit chain."""
+    """Everything that was asked, refused, signed and done, in order, from the audit chain."""
     carol = story.tenant.client("carol", "auditor")
     told: list[dict[str, Any]] = []
     after = 0
@@ -129,6 +129,7 @@ def record(story: Story, card: dict[str, Any]) -> None:
     order = [one["what"] for one in told]
     expect("effect_intent" in order and "effect_outcome" in order, f"intent and outcome on record, but it has {order}")
     expect(order.index("effect_intent") < order.index("effect_outcome"), "the intent recorded before the effect")
+    expect(order.count("approval_refused") == 3, f"the three refusals on record, but it has {order}")
     signed = next(one["who"]["id"] for one in told if one["what"] == "approval_answered")
     expect("bob" in signed, f"bob on record as the signer, not {signed}")
 
