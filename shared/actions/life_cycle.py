@@ -30,6 +30,14 @@ FIRST_STATE: Mapping[str, str] = {"Rejected": "denied", "Deferred": "waiting", "
 """Where an action begins, by the guard's outcome on the wish."""
 
 
+MEMBERS = frozenset(
+    {"action_id", "action", "schema_version", "arguments", "digest", "requested_by", "requester_roles", "requested_at"}
+    | {"conversation_id", "turn", "run_id", "policy_version", "configuration", "approval_id", "mentions", "state"}
+    | {"decision", "risk", "backend", "code", "detail", "idempotency_key", "intent_at", "intent_run", "reference"}
+)
+"""What every stored action has, and its handling relies on."""
+
+
 def action_doc_id(action_id: str) -> str:
     """The document id of an action."""
     return f"action:{action_id}"
@@ -42,6 +50,12 @@ def document_of(partition: str, body: Body, *, etag: str = "") -> Document:
         keys["conversation"] = body["conversation_id"]
     id_ = action_doc_id(body["action_id"])
     return Document(partition, id_, "action", body, sort=body["requested_at"], keys=keys, etag=etag)
+
+
+def is_whole(document: Document) -> bool:
+    """Whether a stored action is one that any code of ours has written: a byte changed by hand may say otherwise."""
+    body = document.body
+    return body.keys() >= MEMBERS and document.id == action_doc_id(body["action_id"]) and body["state"] in TRANSITIONS
 
 
 def moved(document: Document, state: str, *, at: str, code: str = "", detail: str = "", **changes: Any) -> Document:

@@ -143,6 +143,30 @@ NOT_YET = (
 )
 
 
+MEMBERS = frozenset(
+    {
+        "approval_id",
+        "tenant",
+        "action_id",
+        "conversation_id",
+        "turn",
+        "run_id",
+        "action",
+        "arguments",
+        "state",
+        "version",
+    }
+    | {"action_schema_version", "policy_version", "digest", "card", "card_digest", "requested_by", "requested_at"}
+    | {"expires_at", "warn_at", "escalate_at", "signatures", "voided", *SHOWN_TERMS, *NOT_YET}
+)
+
+
+def is_whole(document: Document) -> bool:
+    """Whether a stored card is one that any code of ours has written: a byte changed by hand may say otherwise."""
+    body = document.body
+    return body.keys() >= MEMBERS and document.id == approval_doc_id(body["approval_id"]) and "title" in body["card"]
+
+
 def shown_of(card: Card, terms: Terms, *, risk: str, until: str) -> Body:
     """The card as it is shown and signed, a JSON object."""
     return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.actions import life_cycle as actions
-from shared.approvals.card import approval_doc_id
+from shared.approvals.card import approval_doc_id, is_whole
 from shared.approvals.record import needed
 from shared.audit.record import Entry
 from shared.contracts.commands import envelope
@@ -67,7 +67,7 @@ class ApprovalSubmittedFlow:
     ) -> Left:
         """The action goes on waiting: a replay of the parked command takes it further, and time ends it otherwise."""
         card = documents.get(approval_doc_id(command.payload.approval_id))
-        if card is None:
+        if card is None or not is_whole(card):
             return Left()
         said = f"The answer is on the record, but nothing could be done with it yet ({reason}): an operator must look."
         at = run["completed_at"]

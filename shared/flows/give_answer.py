@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from shared.approvals.card import approval_doc_id
+from shared.approvals.card import approval_doc_id, is_whole
 from shared.audit.record import Entry
 from shared.audit.trail import HEAD_ID
 from shared.contracts.identity import partition_of
@@ -41,13 +41,13 @@ async def _recorded(delivery: Delivery, command: AnswerApprovalEnvelope, *, code
     known = await delivery.store.read_many(partition, [card_id, HEAD_ID])
     if card_id not in known:
         return
-    card = known[card_id].body
+    card = known[card_id]
     ids = {
         "approval": answer.approval_id,
-        "action": card["action_id"],
-        "conversation": card["conversation_id"],
         "command": command.command_id,
         "correlation": command.correlation_id,
     }
+    if is_whole(card):
+        ids |= {"action": card.body["action_id"], "conversation": card.body["conversation_id"]}
     entry = Entry(REFUSED, {"kind": "person", "id": answer.person}, ids, {"decision": answer.decision, "code": code})
     await commit(delivery, partition, [], [entry], head=known.get(HEAD_ID))

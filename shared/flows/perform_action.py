@@ -27,6 +27,7 @@ from shared.flows.stored_action import (
     entry_of,
     feedback,
     gathered,
+    in_state,
     left_for_review,
     line_to,
     settled_already,
@@ -71,12 +72,12 @@ class PerformActionFlow:
 
     async def handle(self, work: Work) -> Outcome:
         action = stored_action(work)
-        if action.body["state"] not in TRIED or not action.body["intent_at"]:
-            return settled_already(work, action.body)
         whole = await gathered(work, action, chart=self.chart, own_accounts=self.own_accounts)
         verdict = permit_again(whole.stored, policy=self.policy, situation=whole.situation)
         if isinstance(verdict, Refusal) and verdict.code in ("record_altered", "action_changed", "action_invalid"):
             raise TerminalError(verdict.code, verdict.detail)
+        if action.body["state"] not in TRIED or not action.body["intent_at"]:
+            return settled_already(work, action.body)
         kind = ACTIONS[action.body["action"]]
         if kind.effect is None:
             return _ended(work, action, _from_backend(action.body, await self._at_backend(work, action.body, verdict)))
@@ -86,8 +87,8 @@ class PerformActionFlow:
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
         """A replay of the parked command only asks what became of the key: a person decides on anything more."""
-        action = documents.get(life_cycle.action_doc_id(command.payload.action_id))
-        if action is None or action.body["state"] != "intended":
+        action = in_state(documents, command.payload.action_id, "intended")
+        if action is None:
             return Left()
         return left_for_review(partition_of(command.tenant), action, run=run, reason=reason)
 

@@ -19,6 +19,7 @@ from shared.contracts.commands import envelope
 from shared.contracts.identity import deterministic_id, partition_of
 from shared.contracts.kinds import SYSTEM_PARTITION
 from shared.delivery.handling import Left, Outcome, Work
+from shared.errors import TerminalError
 from shared.flows import approval_steps as steps
 from shared.flows.members import membership_id
 from shared.flows.stored_action import (
@@ -28,6 +29,7 @@ from shared.flows.stored_action import (
     entry_of,
     feedback,
     gathered,
+    in_state,
     left_for_review,
     line_to,
     settled_already,
@@ -67,10 +69,13 @@ class RequestActionFlow:
 
     async def handle(self, work: Work) -> Outcome:
         action = stored_action(work)
-        if is_past_request(action.body):
-            return settled_already(work, action.body)
         whole = await gathered(work, action, chart=self.chart, own_accounts=self.own_accounts)
-        permit: Permit | Refusal | None = unsound(whole.stored)
+        altered = unsound(whole.stored)
+        if is_past_request(action.body):
+            if altered is not None:
+                raise TerminalError(altered.code, altered.detail)
+            return settled_already(work, action.body)
+        permit: Permit | Refusal | None = altered
         if permit is None:
             situation = await self._with_states(work, action.body, whole.situation)
             roles_now = await self._roles_now(work, whole)
@@ -83,8 +88,8 @@ class RequestActionFlow:
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
         """Nothing was tried. A replay of the parked command checks everything again."""
-        action = documents.get(life_cycle.action_doc_id(command.payload.action_id))
-        if action is None or action.body["state"] != "requested":
+        action = in_state(documents, command.payload.action_id, "requested")
+        if action is None:
             return Left()
         return left_for_review(partition_of(command.tenant), action, run=run, reason=reason)
 
@@ -175,7 +180,7 @@ def _refused(work: Work, whole: Gathered, refusal: Refusal) -> Outcome:
     cancelled = life_cycle.moved(action, "cancelled", at=work.at, code=refusal.code, detail=refusal.detail)
     text = f"Not done: {described_safely(cancelled.body)}. {refusal.detail[:1].upper()}{refusal.detail[1:]}."
     ended: list[Document] = []
-    if card is not None and card.body["state"] in SUPERSEDABLE and refusal.code not in LEFT_ALONE:
+    if card is not None and refusal.code not in LEFT_ALONE and card.body["state"] in SUPERSEDABLE:
         ended = [unused(card, why=refusal.code, by=work.run["run_id"], at=work.at)]
     notices, merges = feedback(
         work.partition, cancelled.body, text, run=work.run, at=work.at, now=work.now, cards=[one.body for one in ended]

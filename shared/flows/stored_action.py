@@ -120,11 +120,19 @@ def shown(body: Body) -> dict[str, Any]:
 
 
 def stored_action(work: Work) -> Document:
-    """The action of the command; without one the command can never succeed."""
+    """The action of the command; without one, or with the ruin of one, the command can never succeed."""
     action = work.documents.get(life_cycle.action_doc_id(work.command.payload.action_id))
     if action is None:
         raise TerminalError("action_missing", "there is no such action")
+    if not life_cycle.is_whole(action):
+        raise TerminalError("record_altered", f"{action.id} is no action any more")
     return action
+
+
+def in_state(documents: Mapping[str, Document], action_id: str, state: str) -> Document | None:
+    """The action if it is whole and in `state`."""
+    action = documents.get(life_cycle.action_doc_id(action_id))
+    return action if action and life_cycle.is_whole(action) and action.body["state"] == state else None
 
 
 def settled_already(work: Work, body: Body) -> Outcome:
