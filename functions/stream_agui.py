@@ -1,8 +1,9 @@
 """`POST /api/v1/agui`: a conversation for any AG-UI 1.0 client. Source: docs.ag-ui.com (events, interrupts, resume).
 
-The client's thread is our conversation. Its last message is asked, or its `resume[]` answers the open cards. What is
-wrong with the request itself is a problem with a status; from the first event on the run always ends with
-RUN_FINISHED or RUN_ERROR.
+The client's thread is our conversation. Its last message is asked, or its `resume[]` answers the open cards; who asked
+for an action may not answer its card, and asks on with a `cancelled` entry beside the next message. What is wrong with
+the request itself is a problem with a status; from the first event on the run always ends with RUN_FINISHED or
+RUN_ERROR.
 """
 
 from collections.abc import AsyncIterator
@@ -20,7 +21,7 @@ from functions.roles import WHO_MAY_STREAM
 from functions.stream_requests import HEARTBEAT, answering_stream, event_stream, frame, problem_of, request_of
 from functions.stream_resume import not_taken, resuming
 from functions.stream_run import ClientRun, Event
-from functions.stream_turn import Ended, Told, Turn, Words, Work
+from functions.stream_turn import Ended, Happened, Said, Told, Turn, Words, Work
 from shared.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -45,9 +46,12 @@ async def post_agui(req: Request) -> StreamingResponse:
     wanted = decoded(asked, RunAgentInput, limit=HISTORY_BODY)
     if not REFERENCE.fullmatch(wanted.thread_id):
         raise not_taken("/threadId", "1 to 64 of A-Z, a-z, 0-9 and ._:-")
-    if wanted.resume:
+    entries = wanted.resume or []
+    answers = any(entry.status == "resolved" for entry in entries)
+    if answers:
         caller = await caller_of(asked, needs=WHO_MAY_STREAM["resume_agui"])
-        work = resuming(wanted.thread_id, wanted.resume, caller, traceparent=traceparent_of(asked))
+    if answers or (entries and not _asks(wanted)):
+        work = resuming(wanted.thread_id, entries, caller, traceparent=traceparent_of(asked))
     else:
         caller = await caller_of(asked, needs=WHO_MAY_STREAM["post_agui"])
         work = _asking(wanted, caller, traceparent_of(asked))
@@ -55,30 +59,46 @@ async def post_agui(req: Request) -> StreamingResponse:
         thread_id=wanted.thread_id,
         run_id=wanted.run_id,
         messages=[message.model_dump(mode="json", by_alias=True) for message in wanted.messages],
+        state=wanted.state,
     )
     return event_stream(_frames(run, Turn(work), req.state.correlation_id))
 
 
-def _asking(wanted: "RunAgentInput", caller: Caller, traceparent: str) -> Work:
-    """The turn that asks the client's last message."""
-    from shared import bootstrap
-    from shared.flows.live_turn import live_turn
+def _asks(wanted: "RunAgentInput") -> bool:
+    """Whether there is a message to answer: a client asks on past cards that it leaves to others as `cancelled`."""
+    return bool(wanted.messages) and wanted.messages[-1].role == "user"
 
+
+def _asking(wanted: "RunAgentInput", caller: Caller, traceparent: str) -> Work:
+    """The turn that asks the client's last message. It ends with every open card that the client does not leave."""
     post = question_in(wanted)
-    delivery = bootstrap.delivery()
-    return lambda said, happened: live_turn(
-        delivery,
-        waiter=bootstrap.waiter(),
-        principal=caller.principal,
-        roles=sorted(caller.roles),
-        tenant=caller.tenant,
-        conversation_id=wanted.thread_id,
-        message=post.message,
-        client_message_id=post.client_message_id,
-        traceparent=traceparent,
-        said=said,
-        happened=happened,
-    )
+    left = {entry.interrupt_id for entry in wanted.resume or []}
+
+    async def work(said: Said, happened: Happened) -> dict[str, Any]:
+        from shared import bootstrap
+        from shared.conversation.stream import interrupt
+        from shared.flows.live_turn import live_turn
+        from shared.flows.resume_run import standing
+
+        delivery = bootstrap.delivery()
+        told = await live_turn(
+            delivery,
+            waiter=bootstrap.waiter(),
+            principal=caller.principal,
+            roles=sorted(caller.roles),
+            tenant=caller.tenant,
+            conversation_id=wanted.thread_id,
+            message=post.message,
+            client_message_id=post.client_message_id,
+            traceparent=traceparent,
+            said=said,
+            happened=happened,
+        )
+        found = await standing(delivery, caller.tenant, wanted.thread_id)
+        cards = [card for card in found.open_cards if card["approval_id"] not in left]
+        return {**told, "approvals": [interrupt(card) for card in cards]}
+
+    return work
 
 
 def question_in(wanted: "RunAgentInput") -> "MessagePost":
@@ -87,25 +107,27 @@ def question_in(wanted: "RunAgentInput") -> "MessagePost":
 
     from shared.contracts.conversation_requests import MAX_CLIENT_MESSAGE_ID, MessagePost
 
-    last = wanted.messages[-1] if wanted.messages else None
-    if last is None or last.role != "user":
+    if not _asks(wanted):
         raise not_taken("/messages", "the last message is not the person's: there is nothing to answer")
+    last, pointer = wanted.messages[-1], f"/messages/{len(wanted.messages) - 1}/content"
     id_ = last.id
     if len(id_) > MAX_CLIENT_MESSAGE_ID or not id_.isascii() or not id_.isprintable() or id_ != id_.strip():
         id_ = sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()
     try:
-        return MessagePost(message=_text_of(last.content), client_message_id=id_)
+        return MessagePost(message=_text_of(last.content, pointer), client_message_id=id_)
     except ValidationError as failed:
-        errors = errors_of(failed)
+        errors = [{**error, "pointer": pointer} for error in errors_of(failed)]
     raise InvalidInputError("the last message is not one that is taken here", errors)
 
 
-def _text_of(content: Any) -> str:
+def _text_of(content: Any, pointer: str) -> str:
+    """The text, without the images and sounds beside it, as the protocol wants it."""
     if isinstance(content, str):
         return content
-    if any(part.type != "text" for part in content):
-        raise not_taken("/messages", "only text is read here")
-    return "\n".join(part.text for part in content)
+    texts = [part.text for part in content if part.type == "text"]
+    if not texts:
+        raise not_taken(pointer, "there is no text in it, and only text is read here")
+    return "\n".join(texts)
 
 
 async def _frames(run: ClientRun, turn: Turn, correlation_id: str) -> AsyncIterator[bytes]:

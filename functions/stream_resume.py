@@ -1,7 +1,8 @@
 """`resume[]` of an AG-UI run: each entry is a person's answer to one open card, as good as one given there itself.
 
 `payload`: {"approved", "cardDigest", "rationale"?, "editedArgs"?}; a denial is `approved: false`. `cancelled` leaves
-the card open: it is not answered for anybody. The same entries again are the same answers.
+the card open: it is not answered for anybody, so that whose conversation it is may always say it. The same entries
+again are the same answers.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from functions.bodies import REFERENCE, errors_of, fingerprint_of
 from functions.bodies import pointer as pointer_of
 from functions.caller import Caller
 from functions.people import command_of
+from functions.roles import WHO_MAY_STREAM
 from functions.stream_turn import Happened, Said, Work
 from shared.errors import InvalidInputError
 
@@ -38,28 +40,32 @@ def resuming(conversation_id: str, entries: "list[ResumeEntry]", caller: Caller,
     async def work(said: Said, happened: Happened) -> dict[str, Any]:
         from shared import bootstrap
         from shared.approvals.life_cycle import Signer
-        from shared.conversation.stream import interrupt, run_finished
+        from shared.conversation.stream import interrupt
+        from shared.flows.follow_conversation import check_readable
         from shared.flows.resume_run import check_answers, outcomes
 
         del said  # a resume is told in whole events
         delivery, tenant = bootstrap.delivery(), caller.tenant
+        if not caller.roles & WHO_MAY_STREAM["resume_agui"]:
+            await check_readable(delivery, tenant, conversation_id, principal=caller.principal, roles=caller.roles)
         person = Signer(caller.principal, caller.name[:200], sorted(caller.roles))
         covered = [entry.interrupt_id for entry in entries]
         after = await check_answers(delivery, tenant, conversation_id, person=person, answered=covered)
         given = [await _given(one, answer, caller, traceparent) for one, answer in answers]
+        answered = [one["action_id"] for one in given]
         awaited = [one["action_id"] for one in given if one["state"] in ("approved", "rejected")]
         found = await outcomes(
             delivery,
             bootstrap.waiter(),
             tenant,
             conversation_id,
-            actions=awaited,
+            actions=answered,
+            awaited=awaited,
             after=after,
             seconds=OUTCOME_SECONDS,
             happened=happened,
         )
         run_id = given[-1]["run_id"] if given else ""
-        await happened(run_finished(conversation_id, run_id, cards=found.open_cards))
         told = {"conversation_id": conversation_id, "message_id": "", "run_id": run_id, "status": "answered"}
         return {**told, "text": "", "approvals": [interrupt(card) for card in found.open_cards], "answers": given}
 

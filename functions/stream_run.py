@@ -11,7 +11,6 @@ from typing import Any
 type Event = dict[str, Any]
 
 PROTOCOL_VERSION = "1.0"
-_ENDS = ("RUN_FINISHED", "RUN_ERROR")
 
 
 @dataclass(slots=True)
@@ -28,25 +27,28 @@ class _Message:
 class ClientRun:
     """Translates one turn into the run that the client asked for. Each method returns the events to send, in order.
 
-    The client's own names of thread and run are used towards it; ours are told as metadata.
+    The client's own names of thread and run are used towards it; ours are in the result. state: the client's own.
     """
 
-    def __init__(self, *, thread_id: str, run_id: str, messages: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(
+        self, *, thread_id: str, run_id: str, messages: Sequence[Mapping[str, Any]] = (), state: Any = None
+    ) -> None:
         self._names = {"threadId": thread_id, "runId": run_id}
         self._messages = list(messages)
+        self._state: Mapping[str, Any] = state if isinstance(state, Mapping) else {}
         self._texts: dict[str, str] = {}  # what the client has heard, by message
         self._message: _Message | None = None
         self._not_echoed: set[str] = set()
-        self._begun = False
-        self._end: Event | None = None
+        self._open_steps: dict[str, Event] = {}  # what closes each of them
+        self._begun = self._retracted = False
+        self._error: Event | None = None
 
-    def begin(self, **ours: str) -> list[Event]:
-        """RUN_STARTED, once. ours: our names of things, for the client's records."""
+    def begin(self) -> list[Event]:
+        """RUN_STARTED, once."""
         if self._begun:
             return []
         self._begun = True
-        told: Event = {"type": "RUN_STARTED", **self._names, "protocolVersion": PROTOCOL_VERSION}
-        return [{**told, "metadata": {"countersign": ours}} if ours else told]
+        return [{"type": "RUN_STARTED", **self._names, "protocolVersion": PROTOCOL_VERSION}]
 
     def said(self, words: str) -> list[Event]:
         """Words of the reply, perhaps ahead of the stored message."""
@@ -55,16 +57,27 @@ class ClientRun:
         return [*self.begin(), *self._tell(self._message, words)]
 
     def happened(self, event: Event) -> list[Event]:
-        """A stored event of the turn. Its end is kept until the answer is there."""
+        """A stored event of the turn. How the run ends, the turn's answer says; an error is kept until then."""
         kind = event["type"]
-        if kind == "RUN_STARTED":
-            return self.begin(run_id=event["runId"])
-        if kind in _ENDS:
-            self._end = event
+        if kind.startswith("RUN_"):
+            self._error = event if kind == "RUN_ERROR" else None
             return self.begin()
         if kind.startswith("TEXT_MESSAGE_"):
             return [*self.begin(), *self._text(kind, event)]
+        if kind.startswith("STEP_"):
+            return [*self.begin(), *self._step(kind, event)]
         return [*self.begin(), event]
+
+    def _step(self, kind: str, event: Event) -> list[Event]:
+        """Begun once and ended once, also when a turn that broke off here was taken up elsewhere."""
+        name = event["stepName"]
+        if (kind == "STEP_STARTED") == (name in self._open_steps):
+            return []
+        if kind == "STEP_STARTED":
+            self._open_steps[name] = {"type": "STEP_FINISHED", "stepName": name}
+        else:
+            del self._open_steps[name]
+        return [event]
 
     def _text(self, kind: str, event: Event) -> list[Event]:
         message_id = event["messageId"]
@@ -95,7 +108,8 @@ class ClientRun:
             return [*self._catch_up(message), *self._closed(message)]
         closed = self._closed(message)
         self._texts.pop(message.id, None)
-        again = _Message(message.stored_id if message.stored_id != message.id else f"{message.id}:again")
+        self._retracted = True
+        again = _Message(message.stored_id if message.stored_id not in ("", message.id) else f"{message.id}:again")
         return [
             *closed,
             {"type": "CUSTOM", "name": "countersign.retracted", "value": {"messageId": message.id}},
@@ -117,30 +131,34 @@ class ClientRun:
         return [{"type": "TEXT_MESSAGE_END", "messageId": message.id}] if message.is_open else []
 
     def finish(self, answer: Mapping[str, Any]) -> list[Event]:
-        """The rest, and the end. answer: of the turn."""
+        """The rest, and the end. answer: of the turn; `approvals`: the interrupts that it ends with."""
         text = str(answer.get("text", ""))
-        events = self.begin(run_id=str(answer.get("run_id", "")))
+        events = self.begin()
         if self._message is None and not self._texts and text:
             events += self.said(text)  # a resend: its reply is known already
         if self._message is not None:
-            self._message.stored = text if text.startswith(self._message.told) else self._message.told
+            self._message.stored = text or self._message.told
             events += self._whole(self._message)
-        end = {**(self._end or {"type": "RUN_FINISHED", "outcome": {"type": "success"}})}
-        if end["type"] == "RUN_ERROR":
-            return [*events, end]
-        end.update(self._names, result=dict(answer))
-        if end.get("outcome", {}).get("type") == "interrupt":
-            events += self._before_interrupt(answer)
-        return [*events, end]
+        if self._error is not None:
+            return [*events, self._error]
+        events += self._open_steps.values()
+        interrupts = list(answer.get("approvals", []))
+        if interrupts:
+            events += self._where_things_stand(answer)
+        if interrupts or self._retracted:
+            events += self._messages_now()
+        outcome = {"type": "interrupt", "interrupts": interrupts} if interrupts else {"type": "success"}
+        return [*events, {"type": "RUN_FINISHED", **self._names, "outcome": outcome, "result": dict(answer)}]
 
-    def _before_interrupt(self, answer: Mapping[str, Any]) -> list[Event]:
-        """Where things stand, for a client that comes back to the open question later, from anywhere."""
-        state = {"conversation_id": answer.get("conversation_id", ""), "approvals": answer.get("approvals", [])}
+    def _where_things_stand(self, answer: Mapping[str, Any]) -> list[Event]:
+        """For a client that comes back to the open question later, from anywhere. What else it keeps stays."""
+        ours = {"conversation_id": answer.get("conversation_id", ""), "approvals": answer["approvals"]}
+        return [{"type": "STATE_SNAPSHOT", "snapshot": {**self._state, "countersign": ours}}]
+
+    def _messages_now(self) -> list[Event]:
+        """All messages; one that is not among them is taken off by the client."""
         heard = [{"id": id_, "role": "assistant", "content": text} for id_, text in self._texts.items()]
-        return [
-            {"type": "STATE_SNAPSHOT", "snapshot": {"countersign": state}},
-            {"type": "MESSAGES_SNAPSHOT", "messages": [*self._messages, *heard]},
-        ]
+        return [{"type": "MESSAGES_SNAPSHOT", "messages": [*self._messages, *heard]}]
 
     def fail(self, *, code: str, message: str) -> list[Event]:
         """RUN_ERROR; what was said before it is no reply."""

@@ -5,7 +5,7 @@ Source: docs.ag-ui.com (interrupts): one resume answers everything that its run 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from shared.contracts.instants import text
 from shared.conversation.stream import Event, conversation_doc_id
 from shared.delivery.handling import Delivery
 from shared.errors import InvalidInputError, NotFoundError
-from shared.flows.follow_conversation import events_after
+from shared.flows.follow_conversation import Numbered, events_after
 from shared.guard.approvers import APPROVE
 from shared.ports.document_store import Body
 from shared.ports.event_waiter import EventWaiter
@@ -79,24 +79,38 @@ async def outcomes(
     conversation_id: str,
     *,
     actions: Collection[str],
+    awaited: Collection[str],
     after: int,
     seconds: float,
     happened: Callable[[Event], Awaitable[None]],
 ) -> Standing:
-    """Tells what happens after event `after`, until the `actions` (ids) rest or time is over; then what is open."""
+    """Tells what becomes of the `actions` (ids) after event `after`, until the `awaited` ones rest or time is over;
+    then what is open. What else happens in the conversation is not for whoever answers a card."""
     ends_at, seen = delivery.now() + timedelta(seconds=seconds), after
     while True:
-        resting = await _rest(delivery, tenant, actions)  # first: what was told before they rested is told here, too
+        resting = await _rest(delivery, tenant, awaited)  # first: what was told before they rested is told here, too
         batch = await events_after(delivery, tenant, conversation_id, after=seen)
-        for one in batch:
-            await happened(one.event)
-            seen = one.number
+        for event in _telling_of(actions, batch):
+            await happened(event)
+        seen = batch[-1].number if batch else seen
         left = (ends_at - delivery.now()).total_seconds()
         if not batch and (resting or left <= 0):
             return await standing(delivery, tenant, conversation_id)
         if not batch:
             partition, look = partition_of(tenant), min(LOOK_SECONDS, left)
             await waiter.wait(partition, conversation_id, after=seen, seconds=look)
+
+
+def _telling_of(actions: Collection[str], batch: Sequence[Numbered]) -> Iterator[Event]:
+    """The events of those runs that tell of one of the actions; a run is whole in one batch."""
+    runs: list[list[Event]] = []
+    for one in batch:
+        if not runs or one.event["type"] == "RUN_STARTED":
+            runs.append([])
+        runs[-1].append(one.event)
+    for run in runs:
+        if any(event["type"] == "CUSTOM" and event["value"].get("action_id") in actions for event in run):
+            yield from run
 
 
 async def _rest(delivery: Delivery, tenant: str, actions: Collection[str]) -> bool:

@@ -12,26 +12,35 @@ from pydantic import TypeAdapter
 
 from functions import stream_turn
 from functions.stream_run import ClientRun
+from shared import bootstrap
+from shared.approvals.card import approval_doc_id
 from shared.conversation import documents as talk
 from shared.conversation import stream
 from shared.errors import StateConflictError
+from shared.ports.document_store import Body
 from tests.functions.conftest import App
 from tests.functions.stream_bench import ANSWER, call, scripted, settled
+from tests.unit.approvals.bench import ask
 
 SHAPES = TypeAdapter(Event)
-CARD = {
-    "approval_id": "a-1",
-    "expires_at": "2026-11-21T05:00:00Z",
-    "card": {"title": "Transfer 5.00 EUR"},
-    "card_digest": "0" * 64,
-    "digest": "1" * 64,
-}
 
 
 @pytest.fixture
 async def turn(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    at = "2026-03-01T12:00:00.000000Z"
+    kept = talk.conversation("home", "t-1", owner="dev:alice", at=at, when_busy="enqueue")
+    await bootstrap.delivery().store.commit("home", [kept])
     yield scripted(monkeypatch)
     await settled()
+
+
+async def card_asked_for(number: int = 0) -> Body:
+    """A card that is open in the conversation."""
+    delivery = bootstrap.delivery()
+    id_ = await ask(delivery, number=number, tenant="home", requester="dev:alice", conversation="t-1")
+    stored = await delivery.store.read("home", approval_doc_id(id_))
+    assert stored is not None
+    return stored.body
 
 
 def wanted(*said: str, **changes: Any) -> dict[str, Any]:
@@ -42,6 +51,7 @@ def wanted(*said: str, **changes: Any) -> dict[str, Any]:
 def judged(events: list[dict[str, Any]], *, thread: str = "t-1") -> list[dict[str, Any]]:
     """The events, which a client of the protocol accepts."""
     texts: dict[str, bool] = {}
+    steps: set[str] = set()
     for number, event in enumerate(events):
         SHAPES.validate_python(event)
         assert (event["type"] == "RUN_STARTED") == (number == 0), event
@@ -57,8 +67,14 @@ def judged(events: list[dict[str, Any]], *, thread: str = "t-1") -> list[dict[st
             case "TEXT_MESSAGE_END":
                 assert texts[message]
                 texts[message] = False
+            case "STEP_STARTED":
+                assert event["stepName"] not in steps
+                steps.add(event["stepName"])
+            case "STEP_FINISHED":
+                steps.remove(event["stepName"])
             case "RUN_FINISHED":
                 assert not any(texts.values())
+                assert not steps
                 assert (event["threadId"], event["runId"]) == (thread, "their-run")
     return events
 
@@ -73,13 +89,13 @@ def words_of(events: list[dict[str, Any]]) -> str:
     return "".join(event["delta"] for event in events if event["type"] == "TEXT_MESSAGE_CONTENT")
 
 
-def stored(*pieces: str, cards: Any = ()) -> list[dict[str, Any]]:
+def stored(*pieces: str) -> list[dict[str, Any]]:
     return [
         stream.run_started("t-1", "our-run"),
         stream.step_started("plan"),
         stream.step_finished("plan"),
         *stream.text("m-1", pieces),
-        stream.run_finished("t-1", "our-run", cards=cards),
+        stream.run_finished("t-1", "our-run"),
     ]
 
 
@@ -124,6 +140,30 @@ async def test_words_that_turn_out_otherwise_are_taken_back(turn: Any):
     assert retracted["name"] == "countersign.retracted"
     kept = [event for event in events if event.get("messageId") not in (None, retracted["value"]["messageId"])]
     assert words_of(kept) == "Something else."
+    assert messages_left_by(events) == [("user", "hi"), ("assistant", "Something else.")]
+
+
+async def test_words_without_a_stored_message_give_way_to_the_reply_too(turn: Any):
+    turn(script(("Hel", "l"), [], {**ANSWER, "text": "Something else."}))
+    assert messages_left_by(await told()) == [("user", "hi"), ("assistant", "Something else.")]
+
+
+def messages_left_by(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What a client shows after the run that takes the snapshot for all there is, as it must."""
+    snapshot = next(event for event in events if event["type"] == "MESSAGES_SNAPSHOT")
+    return [(one["role"], one["content"]) for one in snapshot["messages"]]
+
+
+async def test_steps_of_a_turn_that_was_taken_up_elsewhere_are_begun_and_ended_once(turn: Any):
+    async def run(said: Any, happened: Any) -> dict[str, Any]:
+        begun = [stream.run_started("t-1", "r"), stream.step_started("plan"), stream.step_started("spending")]
+        for event in [*begun, *stored("Hello there.")]:
+            await happened(event)
+        return ANSWER
+
+    turn(run)
+    names = [(event["type"], event["stepName"]) for event in await told() if event["type"].startswith("STEP_")]
+    assert sorted(names) == sorted((kind, name) for kind in ("STEP_STARTED", "STEP_FINISHED") for name in ("plan", "spending"))  # noqa: E501  # fmt: skip
 
 
 async def test_the_client_keeps_its_own_names_and_is_told_ours(turn: Any):
@@ -143,16 +183,27 @@ async def test_the_persons_own_words_are_not_echoed(turn: Any):
 
 
 async def test_an_open_card_is_an_interrupt_after_where_things_stand(turn: Any):
-    turn(script(("Hello there.",), stored("Hello there.", cards=[CARD]), {**ANSWER, "approvals": ["a-1"]}))
-    *_, state, messages, end = await told()
-    assert state["snapshot"]["countersign"]["approvals"] == ["a-1"]
-    assert [(one["role"], one["content"]) for one in messages["messages"]] == [
-        ("user", "hi"),
-        ("assistant", "Hello there."),
-    ]
+    turn(script(("Hello there.",), stored("Hello there.")))
+    card = await card_asked_for()
+    *_, state, messages, end = await told(state={"theme": "dark"})
+    assert [one["id"] for one in state["snapshot"]["countersign"]["approvals"]] == [card["approval_id"]]
+    assert state["snapshot"]["theme"] == "dark"
+    assert messages_left_by([messages]) == [("user", "hi"), ("assistant", "Hello there.")]
     (interrupt,) = end["outcome"]["interrupts"]
-    assert (interrupt["id"], interrupt["expiresAt"]) == ("a-1", CARD["expires_at"])
-    assert interrupt["metadata"]["card_digest"] == CARD["card_digest"]
+    assert (interrupt["id"], interrupt["expiresAt"]) == (card["approval_id"], card["expires_at"])
+    assert interrupt["metadata"]["card_digest"] == card["card_digest"]
+
+
+async def test_a_client_asks_on_past_a_card_that_it_leaves_to_others(turn: Any):
+    """As a client must: it may not start a run without an entry for each of its interrupts."""
+    asked = turn(script(("Hello there.",), []))
+    first, second = await card_asked_for(0), await card_asked_for(1)
+    left = {"interruptId": first["approval_id"], "status": "cancelled"}
+    end = (await told(resume=[left]))[-1]
+    assert [one["message"] for one in asked] == ["hi"]
+    assert [one["id"] for one in end["outcome"]["interrupts"]] == [second["approval_id"]]
+    left_too = {"interruptId": second["approval_id"], "status": "cancelled"}
+    assert (await told(resume=[left, left_too]))[-1]["outcome"] == {"type": "success"}
 
 
 async def test_a_stored_message_and_its_words_in_turns_are_one_message(turn: Any):
@@ -235,15 +286,17 @@ async def test_what_cannot_be_told_ends_the_run(turn: Any):
     assert (await told())[-1]["code"] == "unexpected_error"
 
 
-async def test_text_in_parts_is_read_and_anything_else_refused(turn: Any):
+async def test_text_in_parts_is_read_and_what_is_no_text_is_passed_over(turn: Any):
     asked = turn(script(("Hello there.",), []))
     parts = [{"type": "text", "text": "first"}, {"type": "text", "text": "second"}]
     assert (await told(messages=[{"id": "x" * 200, "role": "user", "content": parts}]))[-1]["type"] == "RUN_FINISHED"
     assert asked[0]["message"] == "first\nsecond"
     assert len(asked[0]["client_message_id"]) == 64
     image = {"type": "image", "source": {"type": "url", "value": "https://x.example/i.png", "mimeType": "image/png"}}
+    await told(messages=[{"id": "u", "role": "user", "content": [image, *parts]}])
+    assert asked[1]["message"] == "first\nsecond"
     reply = await call("post_agui", wanted(messages=[{"id": "u", "role": "user", "content": [image]}]))
-    assert (reply.status, reply.body["errors"][0]["pointer"]) == (400, "/messages")
+    assert (reply.status, reply.body["errors"][0]["pointer"]) == (400, "/messages/0/content")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,10 @@ import pytest
 from functions import stream_resume
 from shared import bootstrap
 from shared.approvals.card import approval_doc_id
+from shared.approvals.record import TIMER, entry
+from shared.audit.trail import HEAD_ID
+from shared.conversation import stream
+from shared.delivery.one_commit import commit
 from tests.functions.conftest import App, dev
 from tests.functions.stream_bench import call, settled
 from tests.functions.test_stream_agui import judged
@@ -117,6 +121,35 @@ async def test_a_cancelled_entry_covers_its_card_and_leaves_it_open(cards: Any):
     assert (state["type"], messages["type"]) == ("STATE_SNAPSHOT", "MESSAGES_SNAPSHOT")
 
 
+async def test_whose_conversation_it_is_may_leave_a_card_to_others_and_nobody_else_hears_of_it(cards: Any):
+    left = [{"interruptId": card["approval_id"], "status": "cancelled"} for card in cards]
+    end = (await resumed(*left, as_=dev("alice", "home", "member")))[-1]
+    assert [one["id"] for one in end["outcome"]["interrupts"]] == [card["approval_id"] for card in cards]
+    assert [card["state"] for card in await open_cards()] == ["pending"] * 2
+    foreign = await resumed(*left, as_=dev("bob", "home", "member"))
+    assert (len(foreign), foreign[-1]["code"]) == (2, "not_found")
+
+
+async def test_who_answers_a_card_hears_of_it_and_of_nothing_else_in_the_conversation(
+    cards: Any, monkeypatch: pytest.MonkeyPatch
+):
+    delivery = bootstrap.delivery()
+    given = stream_resume._given
+
+    async def meanwhile(*what: Any) -> dict[str, Any]:
+        """Another turn of the conversation is answered between the two answers."""
+        events = [stream.run_started(TALK, "r"), *stream.text("m", ["a secret"]), stream.run_finished(TALK, "r")]
+        merge = stream.told(TALK, events, now=delivery.now())
+        await delivery.store.commit("home", merge.made(await delivery.store.read_many("home", list(merge.ids))))
+        return await given(*what)
+
+    monkeypatch.setattr(stream_resume, "_given", meanwhile)
+    events = await resumed(no(cards[0]), no(cards[1]))
+    told = [event["value"]["approval_id"] for event in events if event["type"] == "CUSTOM"]
+    assert told == [card["approval_id"] for card in cards]
+    assert "a secret" not in str(events)
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -128,13 +161,21 @@ async def test_a_cancelled_entry_covers_its_card_and_leaves_it_open(cards: Any):
 async def test_an_answer_that_cannot_be_given_ends_in_run_error(cards: Any, change: Any, code: str):
     as_ = dev("alice", "home", "reviewer") if code == "requester_may_not_sign" else RITA
     if code == "approval_expired":
-        store = bootstrap.delivery().store
         for card in cards:
-            document = await store.read("home", approval_doc_id(card["approval_id"]))
-            past = {**document.body, "expires_at": "2026-01-01T00:00:00.000000Z"}
-            await store.commit("home", [document._replace(body=past)])
+            await expire(card["approval_id"])
     end = (await resumed(yes(cards[0], **change), yes(cards[1], **change), as_=as_))[-1]
     assert (end["type"], end["code"]) == ("RUN_ERROR", code)
+
+
+async def expire(approval_id: str) -> None:
+    """Its time is over since long ago, and the record says so."""
+    delivery = bootstrap.delivery()
+    known = await delivery.store.read_many("home", [approval_doc_id(approval_id), HEAD_ID])
+    card = known[approval_doc_id(approval_id)]
+    past = {**card.body, "expires_at": "2026-01-01T00:00:00.000000Z"}
+    ids = {"run_id": "run-1", "command_id": "command-1", "correlation_id": "correlation-1"}
+    told = entry("approval_warned", past, who=TIMER, **ids)
+    await commit(delivery, "home", [card._replace(body=past)], [told], head=known[HEAD_ID])
 
 
 async def test_a_card_of_another_conversation_or_tenant_is_not_there(cards: Any):
