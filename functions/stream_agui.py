@@ -72,7 +72,7 @@ def _asks(wanted: "RunAgentInput") -> bool:
 def _asking(wanted: "RunAgentInput", caller: Caller, traceparent: str) -> Work:
     """The turn that asks the client's last message. It ends with every open card that the client does not leave."""
     post = question_in(wanted)
-    left = {entry.interrupt_id for entry in wanted.resume or []}
+    leaves = {*_left_before(wanted.state), *(entry.interrupt_id for entry in wanted.resume or [])}
 
     async def work(said: Said, happened: Happened) -> dict[str, Any]:
         from shared import bootstrap
@@ -95,10 +95,19 @@ def _asking(wanted: "RunAgentInput", caller: Caller, traceparent: str) -> Work:
             happened=happened,
         )
         found = await standing(delivery, caller.tenant, wanted.thread_id)
-        cards = [card for card in found.open_cards if card["approval_id"] not in left]
-        return {**told, "approvals": [interrupt(card) for card in cards]}
+        cards = [card for card in found.open_cards if card["approval_id"] not in leaves]
+        left = [card["approval_id"] for card in found.open_cards if card["approval_id"] in leaves]
+        return {**told, "approvals": [interrupt(card) for card in cards], "left": left}
 
     return work
+
+
+def _left_before(state: Any) -> list[Any]:
+    """The cards that this client has left to others in earlier runs: it keeps them for us."""
+    match state:
+        case {"countersign": {"left": list(left)}}:
+            return [one for one in left if isinstance(one, str)]
+    return []
 
 
 def question_in(wanted: "RunAgentInput") -> "MessagePost":

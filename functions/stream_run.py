@@ -131,7 +131,8 @@ class ClientRun:
         return [{"type": "TEXT_MESSAGE_END", "messageId": message.id}] if message.is_open else []
 
     def finish(self, answer: Mapping[str, Any]) -> list[Event]:
-        """The rest, and the end. answer: of the turn; `approvals`: the interrupts that it ends with."""
+        """The rest, and the end. answer: of the turn; `approvals`: the interrupts that it ends with; `left`: the cards
+        that wait for others."""
         text = str(answer.get("text", ""))
         events = self.begin()
         if self._message is None and not self._texts and text:
@@ -143,7 +144,7 @@ class ClientRun:
             return [*events, self._error]
         events += self._open_steps.values()
         interrupts = list(answer.get("approvals", []))
-        if interrupts:
+        if interrupts or answer.get("left") or "countersign" in self._state:
             events += self._where_things_stand(answer)
         if interrupts or self._retracted:
             events += self._messages_now()
@@ -152,7 +153,8 @@ class ClientRun:
 
     def _where_things_stand(self, answer: Mapping[str, Any]) -> list[Event]:
         """For a client that comes back to the open question later, from anywhere. What else it keeps stays."""
-        ours = {"conversation_id": answer.get("conversation_id", ""), "approvals": answer["approvals"]}
+        ours = {"conversation_id": answer.get("conversation_id", ""), "approvals": answer.get("approvals", [])}
+        ours |= {"left": answer.get("left", [])}
         return [{"type": "STATE_SNAPSHOT", "snapshot": {**self._state, "countersign": ours}}]
 
     def _messages_now(self) -> list[Event]:

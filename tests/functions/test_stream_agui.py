@@ -203,7 +203,10 @@ async def test_a_client_asks_on_past_a_card_that_it_leaves_to_others(turn: Any):
     assert [one["message"] for one in asked] == ["hi"]
     assert [one["id"] for one in end["outcome"]["interrupts"]] == [second["approval_id"]]
     left_too = {"interruptId": second["approval_id"], "status": "cancelled"}
-    assert (await told(resume=[left, left_too]))[-1]["outcome"] == {"type": "success"}
+    *_, state, end = await told(resume=[left, left_too])
+    assert end["outcome"] == {"type": "success"}
+    assert (await told(state=state["snapshot"]))[-1]["outcome"] == {"type": "success"}  # it is not asked again
+    assert len((await told())[-1]["outcome"]["interrupts"]) == 2  # another client is
 
 
 async def test_a_stored_message_and_its_words_in_turns_are_one_message(turn: Any):
