@@ -97,7 +97,8 @@ async def put_member(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="v1/erasures", methods=["POST"])
 @answering
 async def post_erasure(req: func.HttpRequest) -> func.HttpResponse:
-    """Erases an account's, some transactions' or the tenant's data. 202: it goes on by itself; `Location` shows it."""
+    """Erases an account's, some transactions', a person's conversations' or the tenant's data. 202: it goes on by
+    itself; `Location` shows it."""
     from shared import bootstrap
     from shared.contracts.requests import ErasureRequest
     from shared.errors import InvalidInputError

@@ -55,6 +55,7 @@ class Action(Answer):
     mentions: list[str]
     records: list[int]
     compensation: str
+    erased_at: Instant = ""
 
 
 class ActionPage(Answer):

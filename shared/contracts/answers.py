@@ -243,7 +243,7 @@ class Erasure(Answer):
 
     erasure_id: str
     state: Literal["running", "done"]
-    scope_kind: Literal["account", "transaction_ids", "whole_tenant"]
+    scope_kind: Literal["account", "transaction_ids", "principal", "whole_tenant"]
     counts: dict[str, int]
     started_at: Instant
     completed_at: Instant

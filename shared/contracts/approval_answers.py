@@ -114,6 +114,7 @@ class Approval(Answer):
     superseded_why: str
     consumed_at: Instant
     consumed_run: str
+    erased_at: Instant = ""
     you: You
 
 

@@ -53,6 +53,7 @@ class Message(Answer):
     approvals: list[str]
     actions: list[str]
     mentions: list[str]
+    erased_at: Instant = ""
 
 
 class ConversationLine(Answer):

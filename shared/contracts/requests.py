@@ -23,6 +23,7 @@ CategoryName = Annotated[
     ),
 ]
 """Without control characters, and without blanks around it."""
+Principal = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]([\x20-\x7e]{0,158}[\x21-\x7e])?$")]
 LimitMinor = Annotated[int, Field(ge=0, le=SAFE_INTEGER)]
 Role = Literal["member", "reviewer", "auditor", "operator"]
 
@@ -98,22 +99,25 @@ class ProfileUpdate(Shape):
 class MemberUpdate(Shape):
     """A person's roles in this tenant; [] removes the person."""
 
-    principal: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]([\x20-\x7e]{0,158}[\x21-\x7e])?$")]
+    principal: Principal
     roles: Annotated[list[Role], Field(max_length=4)]
 
     _distinct = field_validator("roles")(distinct)
 
 
 class ErasureRequest(Shape):
-    """Exactly one of account, transaction_ids and whole_tenant. confirm: the tenant, written out."""
+    """Exactly one of account, transaction_ids, principal (whose conversations) and whole_tenant. confirm: the tenant,
+    written out."""
 
     account: ReferenceId | None = None
     transaction_ids: Annotated[list[ReferenceId], Field(min_length=1, max_length=MAX_ERASED_IDS)] | None = None
+    principal: Principal | None = None
     whole_tenant: Literal[True] | None = None
     confirm: TenantId
 
     @model_validator(mode="after")
     def _one_scope(self) -> ErasureRequest:
-        if sum(one is not None for one in (self.account, self.transaction_ids, self.whole_tenant)) != 1:
-            raise ValueError("exactly one of account, transaction_ids, whole_tenant")
+        scopes = (self.account, self.transaction_ids, self.principal, self.whole_tenant)
+        if sum(one is not None for one in scopes) != 1:
+            raise ValueError("exactly one of account, transaction_ids, principal, whole_tenant")
         return self

@@ -59,7 +59,7 @@ async def statement(delivery: Delivery, tenant: str, reader: Reader, action_id: 
     """
     document = await _visible(delivery, tenant, reader, action_id)
     body = document.body
-    if body["action"] != EXPORT_STATEMENT.name:
+    if body["action"] != EXPORT_STATEMENT.name or "erased_at" in body:
         raise NotFoundError(f"action {action_id} has no statement")
     if body["state"] != "done":
         raise StateConflictError(f"the action is {body['state']}: there is no statement", code="statement_not_ready")

@@ -120,12 +120,12 @@ def _edited_action(action: Document, revised: Revision, *, digest: str, at: str)
 
 
 def _differences(before: Sequence[tuple[str, str]], after: Sequence[tuple[str, str]], signer: Signer) -> list[str]:
-    """What the editor changed, for whoever signs next."""
+    """What the editor changed, for whoever signs next. By the principal's id: what is signed can never be erased alone,
+    and a name could not stay."""
     old, new = dict(before), dict(after)
-    who = signer.name or signer.person
     labels = [label for label in {**old, **new} if old.get(label) != new.get(label)]
     return [
-        f"{who} changed {label}: {old.get(label, 'nothing')} became {new.get(label, 'nothing')}" for label in labels
+        f"{signer.person} changed {label}: {old.get(label, 'nothing')} became {new.get(label, 'nothing')}" for label in labels
     ]
 
 

@@ -207,7 +207,7 @@ async def _loop(turn: Turn, disposition: str) -> _Loop:
     hidden = NOTHING
     lines = [Line("developer", instructions(turn.context, disposition))]
     for earlier in [*(document.body for document in reversed(page.documents)), body]:
-        if earlier["status"] == "superseded":
+        if earlier["status"] == "superseded" or "erased_at" in earlier:
             continue
         text, hidden = redact(earlier["text"], turn.profile["accounts"], hidden)
         lines.append(Line("user" if earlier["role"] == "user" else "assistant", text))

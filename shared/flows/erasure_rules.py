@@ -1,8 +1,9 @@
 """What erasing a person's data means for each kind of document. Pure.
 
-`Scope` says whose data: an account's, some transactions', or the whole tenant's. A rule gives what is left of a
-document: the document itself when it carries nothing of the scope, another in its place, or None to delete it.
-A kind without a rule and not listed as kept is caught by a test: whoever adds a kind decides here.
+`Scope` says whose data: an account's, some transactions', a person's, or the whole tenant's. A rule gives what is left
+of a document: the document itself when it carries nothing of the scope, another in its place, or None to delete it.
+A kind without a rule and not listed as kept is caught by a test: whoever adds a kind decides here. What conversations
+leave goes turn by turn (`erasure_of_conversations.py`).
 """
 
 from __future__ import annotations
@@ -19,16 +20,19 @@ from shared.ports.document_store import Body, Document
 from shared.runs.life_cycle import Run, is_terminal
 
 ERASED_TEXT = "erased"
-OWN_RECORDS = "erasure_"
+OWN_RECORDS = ("erasure_started", "erasure_applied", "erasure_completed")
 """Audit records of erasures themselves keep their payload: it names no person."""
+SEALING = "erasure_applied"
+"""The one of them that seals actions and cards: it goes with these, when a whole tenant is erased."""
 _WORDS = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 class Scope(NamedTuple):
-    """Exactly one of the three."""
+    """Exactly one of the four. principal: whose conversations."""
 
     account: str = ""
     transaction_ids: frozenset[str] = frozenset()
+    principal: str = ""
     whole: bool = False
 
     def covers(self, facts: Mapping[str, Any]) -> bool:
@@ -69,23 +73,34 @@ def _transaction(document: Document, look: Look) -> Document:
 
 def _audit(document: Document, look: Look) -> Document:
     record = document.body
-    if record["what"].startswith(OWN_RECORDS) or "erased_at" in record:
+    if is_kept_record(record, whole=look.scope.whole):
         return document
     if not look.scope.whole and not _audited_ids(record) & look.gone:
         return document
     return document._replace(body=erased_record(record, at=look.at, by=look.by))
 
 
+def is_kept_record(record: Body, *, whole: bool = False) -> bool:
+    """Whether nothing (more) is to be taken from an audit record."""
+    return "erased_at" in record or (record["what"] in OWN_RECORDS and not (whole and record["what"] == SEALING))
+
+
 def _audited_ids(record: Body) -> set[str]:
     """The transactions that a record tells more of than their ids: those it is about, and those in findings."""
     told = {record["ids"].get("transaction", "")}
     for finding in (record["payload"] or {}).get("findings", []):
-        told |= _words(finding)
+        told |= _named(finding)
     return told - {""}
 
 
-def _words(finding: Mapping[str, Any]) -> set[str]:
-    return {str(finding["subject"]), *_WORDS.findall(str(finding["summary"]))}
+def _named(finding: Mapping[str, Any]) -> set[str]:
+    return {str(finding["subject"]), *words(str(finding["summary"]))}
+
+
+def words(text: str) -> set[str]:
+    """What may be an id in `text`, with and without the punctuation around it."""
+    found = _WORDS.findall(text)
+    return {*found, *(one.strip("._:-") for one in found)} - {""}
 
 
 def _run(document: Document, look: Look) -> Document:
@@ -123,17 +138,22 @@ def _parked(document: Document, look: Look) -> Document:
         return document._replace(body={**document.body, "message": text})
     if len(kept) == len(batch) and not (single and look.scope.covers(single)):
         return document
+    return discarded(document, at=look.at, by=look.by)
+
+
+def discarded(document: Document, *, at: str, by: str) -> Document:
+    """A parked message that nobody can read or send round again."""
     state = "discarded" if document.body["state"] == "parked" else document.body["state"]
     body = {**document.body, "message": "", "detail": ERASED_TEXT, "state": state, "command_id": ""}
     if state != document.body["state"]:
-        body |= {"resolved_at": look.at, "resolved_by": look.by}
+        body |= {"resolved_at": at, "resolved_by": by}
     return document._replace(body=body, keys={"state": state})
 
 
 def _finding(document: Document, look: Look) -> Document | None:
     if document.body["subject"] in look.gone:
         return None
-    if _words(document.body) & look.gone:
+    if _named(document.body) & look.gone:
         return document._replace(body={**document.body, "summary": f"part of this was {ERASED_TEXT}"})
     return document
 
@@ -147,13 +167,14 @@ IN_PART: Mapping[str, Rule] = {
     "audit": _AUDIT,
     "run": _RUN,
     "parked": Rule(_parked),
-    "finding": Rule(_finding, _words),
+    "finding": Rule(_finding, _named),
 }
 WITH_TRANSACTIONS = frozenset({"merchant", "category", "memory", "counter", "profile"})
 """Statistics: found by id from each transaction, or under one fixed id; see `erasure_statistics`."""
-CONVERSED = frozenset({"conversation", "message", "stream_event", "approval", "action", "draft"})
-KEPT_IN_PART = CONVERSED | {"ingestion", "budget", "preference", "metric"}
-"""They name at most ids."""
+WITH_TURNS = frozenset({"conversation", "message", "stream_event", "approval", "action", "draft"})
+"""Found from the messages that tell of the transactions; see `erasure_of_conversations`."""
+KEPT_IN_PART = frozenset({"ingestion", "budget", "preference", "metric"})
+"""They name at most ids. (A person's preferences go with the person.)"""
 ALTERED_IN_WHOLE: Mapping[str, Rule] = {"transaction": _TRANSACTION, "audit": _AUDIT, "run": _RUN}
 KEPT_ALWAYS = frozenset({"audit_head", "receipt", "erasure", "membership", "tenant", "outbox", "breaker"})
 """An outbox document is deleted when it is sent, and what it sends finds its run cancelled."""

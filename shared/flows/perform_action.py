@@ -28,6 +28,7 @@ from shared.flows.stored_action import (
     feedback,
     gathered,
     in_state,
+    is_erased,
     left_for_review,
     line_to,
     settled_already,
@@ -72,6 +73,8 @@ class PerformActionFlow:
 
     async def handle(self, work: Work) -> Outcome:
         action = stored_action(work)
+        if await is_erased(work, action):
+            return await self._of_erased(work, action)
         whole = await gathered(work, action, chart=self.chart, own_accounts=self.own_accounts)
         verdict = permit_again(whole.stored, policy=self.policy, situation=whole.situation)
         if isinstance(verdict, Refusal) and verdict.code in ("record_altered", "action_changed", "action_invalid"):
@@ -91,6 +94,17 @@ class PerformActionFlow:
         if action is None:
             return Left()
         return left_for_review(partition_of(command.tenant), action, run=run, reason=reason)
+
+    async def _of_erased(self, work: Work, action: Document) -> Outcome:
+        """The backend is asked what became of the key, and nothing else; nobody is told what it was."""
+        body = action.body
+        backend = self.backends.get(body["backend"])
+        if body["state"] not in TRIED or not body["intent_at"] or backend is None:
+            return settled_already(work, body)
+        effect = await found(line_to(work, backend, self.policy, body["action"]), body["idempotency_key"])
+        if effect is None:
+            return settled_already(work, body)
+        return _ended(work, action, _of_nobody_knows_what(_settled(effect)))
 
     async def _at_backend(self, work: Work, body: Body, verdict: Permit | Refusal) -> Effect:
         """What the backend says; `RetryableError` while it may still say something, `TerminalError` after that."""
@@ -148,6 +162,16 @@ def _from_backend(body: Body, effect: Effect) -> _Result:
         return refused._replace(changes=facts, record=record)
     told = ACTIONS[body["action"]].told(body["arguments"], effect.reference)
     return _Result("done", "effect_done", "", told, facts, record)
+
+
+def _of_nobody_knows_what(effect: Effect) -> _Result:
+    is_done = effect.state == "done"
+    told = f"What was asked for here, and erased since, was {'done' if is_done else 'not done'}."
+    facts = {"reference": effect.reference}
+    changes = {**facts, "idempotency_key": ""}
+    return _Result(
+        "done" if is_done else "refused", "effect_done" if is_done else "effect_refused", "", told, changes, facts
+    )
 
 
 def _ended(work: Work, action: Document, result: _Result) -> Outcome:

@@ -30,6 +30,7 @@ from shared.flows.stored_action import (
     feedback,
     gathered,
     in_state,
+    is_erased,
     left_for_review,
     line_to,
     settled_already,
@@ -69,6 +70,8 @@ class RequestActionFlow:
 
     async def handle(self, work: Work) -> Outcome:
         action = stored_action(work)
+        if await is_erased(work, action):
+            return settled_already(work, action.body)
         whole = await gathered(work, action, chart=self.chart, own_accounts=self.own_accounts)
         altered = unsound(whole.stored)
         if is_past_request(action.body):

@@ -16,7 +16,7 @@ from shared.actions.tally import counted
 from shared.approvals.card import approval_doc_id
 from shared.approvals.record import told as card_told
 from shared.audit.record import Entry
-from shared.audit.seal import record_ids
+from shared.audit.seal import alteration, record_ids
 from shared.audit.trail import HEAD_ID
 from shared.contracts.instants import parse
 from shared.conversation import stream
@@ -127,6 +127,17 @@ def stored_action(work: Work) -> Document:
     if not life_cycle.is_whole(action):
         raise TerminalError("record_altered", f"{action.id} is no action any more")
     return action
+
+
+async def is_erased(work: Work, action: Document) -> bool:
+    """Whether nobody can tell any more what the action was: it is never tried (again). `TerminalError` for one that
+    only says so."""
+    if "erased_at" not in action.body:
+        return False
+    records = await work.store.read_many(work.partition, [HEAD_ID, *record_ids(action)])
+    if wrong := alteration(action, records):
+        raise TerminalError("record_altered", wrong)
+    return True
 
 
 def in_state(documents: Mapping[str, Document], action_id: str, state: str) -> Document | None:

@@ -92,7 +92,7 @@ def turn_of(
     place = talk.place_in_queue(conversation.body, told_of.turn)
     if place > 0:
         raise EarlyError(f"{place} messages go before turn {told_of.turn}")
-    if place < 0 and message.body["status"] != "failed":
+    if place < 0 and (message.body["status"] != "failed" or "erased_at" in message.body):
         return None
     stored = work.documents.get(PROFILE_ID)
     profile: Body = stored.body if stored else {"base_currency": "", "time_zone": "UTC", "chart": [], "accounts": []}

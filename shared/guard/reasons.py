@@ -165,6 +165,7 @@ REASONS: Final[dict[str, Reason]] = {
     "effect_unconfirmed": Reason("Error", NEEDS_REVIEW, "Nobody can tell whether it was done; a person must look."),
     "effect_not_found": Reason("Error", NEEDS_REVIEW, "The backend has never seen this action's key."),
     "action_settled": Reason("Info", NOTE, "The action was already past this step; nothing was done again."),
+    "data_erased": Reason("Info", REJECTED, "What it was about was erased on request; nothing (more) is done for it."),
     # conversations
     "superseded": Reason("Info", NOTE, "A newer message took the place of this one; it is not answered."),
     "model_unavailable": Reason(

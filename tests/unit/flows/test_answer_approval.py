@@ -216,7 +216,7 @@ async def test_an_edit_replaces_the_arguments_and_voids_earlier_signatures(bench
     assert card["digest"] == action["digest"] != before["digest"]
     assert card["card_digest"] == told_now["card_digest"] != before["card_digest"]
     assert "1,500.00 EUR" in card["card"]["title"]
-    assert "Ralf changed Amount: 2,000.00 EUR became 1,500.00 EUR" in card["card"]["evidence"]
+    assert "ralf changed Amount: 2,000.00 EUR became 1,500.00 EUR" in card["card"]["evidence"]
     assert (card["expires_at"], action["state"]) == (before["expires_at"], "waiting")
     assert (await recorded(bench.delivery))[-2:] == ["approval_edited", "approval_answered"]
     stale = before["card_digest"]

@@ -30,7 +30,14 @@ from shared.flows import erase as flow
 from shared.flows.classify_transaction import ClassifyTransactionFlow
 from shared.flows.decision_changed import counts, react
 from shared.flows.erase import continue_erasures, erase, erasure
-from shared.flows.erasure_rules import ALTERED_IN_WHOLE, IN_PART, KEPT_ALWAYS, KEPT_IN_PART, WITH_TRANSACTIONS
+from shared.flows.erasure_rules import (
+    ALTERED_IN_WHOLE,
+    IN_PART,
+    KEPT_ALWAYS,
+    KEPT_IN_PART,
+    WITH_TRANSACTIONS,
+    WITH_TURNS,
+)
 from shared.flows.ingest_statement import ingest
 from shared.flows.keep_profile import keep_profile
 from shared.flows.members import set_member
@@ -346,6 +353,6 @@ async def test_the_system_tenant_and_unknown_erasures_are_refused(bench: Bench):
 
 def test_every_kind_has_a_rule_for_a_part_of_a_tenant():
     """Whoever adds a kind of document decides what erasing one person's data means for it."""
-    decided = [set(IN_PART), WITH_TRANSACTIONS, KEPT_IN_PART, KEPT_ALWAYS]
+    decided = [set(IN_PART), WITH_TRANSACTIONS, WITH_TURNS, KEPT_IN_PART, KEPT_ALWAYS]
     assert sorted(KINDS) == sorted(kind for some in decided for kind in some)
     assert set(ALTERED_IN_WHOLE) <= set(IN_PART)
