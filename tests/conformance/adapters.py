@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shared.adapters.azure.checkpoint_log import BlobCheckpointLog
+from shared.adapters.azure.telemetry_sink import EventHubsTelemetrySink
 from shared.adapters.embedded.checkpoint_log import FileCheckpointLog
 from shared.adapters.embedded.document_store import SqliteDocumentStore
 from shared.adapters.embedded.telemetry_sink import JsonLinesTelemetrySink
 from shared.ports.checkpoint_log import CheckpointLog
 from shared.ports.document_store import DocumentStore, Schemas
 from shared.ports.telemetry_sink import TelemetrySink
+from tests.doubles.blob import KEY as ACCOUNT_KEY
+from tests.doubles.blob import BlobContainer
+from tests.doubles.event_hub import HUB, EventHub
 
 KINDS = {"run": 1, "outbox": 1, "receipt": 1, "audit": 1}
 
@@ -37,12 +43,53 @@ DOCUMENT_STORES: dict[str, OpenStore] = {
         folder / "store.db", schemas=schemas, now=now, executor="inline"
     ),
 }
-TELEMETRY_SINKS: dict[str, Callable[[Path, int], TelemetrySink]] = {
-    "json-lines": lambda folder, capacity: JsonLinesTelemetrySink(folder / "events.jsonl", capacity)
+type OpenSink = Callable[[int], TelemetrySink]
+type OpenLog = Callable[[], CheckpointLog]
+
+
+@asynccontextmanager
+async def json_lines(folder: Path) -> AsyncIterator[OpenSink]:
+    yield lambda capacity: JsonLinesTelemetrySink(folder / "events.jsonl", capacity)
+
+
+@asynccontextmanager
+async def event_hubs(folder: Path) -> AsyncIterator[OpenSink]:
+    del folder
+    hub = EventHub()
+    await hub.start()
+    yield lambda capacity: EventHubsTelemetrySink(
+        namespace="", eventhub=HUB, credential=hub.connection_string, capacity=capacity
+    )
+    await hub.stop()
+
+
+@asynccontextmanager
+async def file_thread(folder: Path) -> AsyncIterator[OpenLog]:
+    yield lambda: FileCheckpointLog(folder / "checkpoints.jsonl")
+
+
+@asynccontextmanager
+async def file_inline(folder: Path) -> AsyncIterator[OpenLog]:
+    yield lambda: FileCheckpointLog(folder / "checkpoints.jsonl", executor="inline")
+
+
+@asynccontextmanager
+async def blobs(folder: Path) -> AsyncIterator[OpenLog]:
+    del folder
+    container = BlobContainer()
+    await container.start()
+    yield lambda: BlobCheckpointLog(container_url=container.url, credential=ACCOUNT_KEY)
+    await container.stop()
+
+
+TELEMETRY_SINKS: dict[str, Callable[[Path], AbstractAsyncContextManager[OpenSink]]] = {
+    "json-lines": json_lines,
+    "event-hubs": event_hubs,
 }
-CHECKPOINT_LOGS: dict[str, Callable[[Path], CheckpointLog]] = {
-    "file-thread": lambda folder: FileCheckpointLog(folder / "checkpoints.jsonl"),
-    "file-inline": lambda folder: FileCheckpointLog(folder / "checkpoints.jsonl", executor="inline"),
+CHECKPOINT_LOGS: dict[str, Callable[[Path], AbstractAsyncContextManager[OpenLog]]] = {
+    "file-thread": file_thread,
+    "file-inline": file_inline,
+    "blobs": blobs,
 }
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from shared.ports.checkpoint_log import CheckpointLog
 from shared.ports.document_store import DocumentStore
-from shared.ports.telemetry_sink import TelemetrySink
-from tests.conformance.adapters import CHECKPOINT_LOGS, DOCUMENT_STORES, TELEMETRY_SINKS, Clock, Stores
+from tests.conformance.adapters import (
+    CHECKPOINT_LOGS,
+    DOCUMENT_STORES,
+    TELEMETRY_SINKS,
+    Clock,
+    OpenLog,
+    OpenSink,
+    Stores,
+)
 
 
 @pytest.fixture(params=DOCUMENT_STORES)
@@ -31,10 +37,12 @@ def clock(stores: Stores) -> Clock:
 
 
 @pytest.fixture(params=TELEMETRY_SINKS)
-def open_sink(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], TelemetrySink]:
-    return lambda capacity: TELEMETRY_SINKS[request.param](tmp_path, capacity)
+async def open_sink(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenSink]:
+    async with TELEMETRY_SINKS[request.param](tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(params=CHECKPOINT_LOGS)
-def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], CheckpointLog]:
-    return lambda: CHECKPOINT_LOGS[request.param](tmp_path)
+async def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLog]:
+    async with CHECKPOINT_LOGS[request.param](tmp_path) as opened:
+        yield opened

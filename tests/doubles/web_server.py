@@ -18,17 +18,16 @@ Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class WebServer:
-    """Serves `answer` on a free port of 127.0.0.1. Each entry of `faults` is used up by one request:
-
-    an integer or (integer, headers) is answered instead of doing the work; "drop" closes the connection before it,
-    "lose" after it.
+    """Serves `answer` on a free port of 127.0.0.1. Each entry of `faults` is used up by one request: an integer or
+    (integer, headers) is answered instead of doing the work; "drop" closes the connection before it, "lose" after it;
+    None is no fault.
     """
 
     def __init__(self, answer: Answer, *, certificate: Path | None = None) -> None:
         self._answer = answer
         self._certificate = certificate
         self._runner: web.AppRunner | None = None
-        self.faults: list[int | tuple[int, dict[str, str]] | str] = []
+        self.faults: list[int | tuple[int, dict[str, str]] | str | None] = []
         self.requests = 0
         self.url = ""
 
