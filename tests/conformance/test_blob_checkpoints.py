@@ -13,8 +13,8 @@ import pytest
 from shared.adapters.azure.checkpoint_log import BlobCheckpointLog
 from shared.errors import RetryableError
 from shared.ports.checkpoint_log import Checkpoint
-from tests.conformance.test_event_grid import Signer
 from tests.doubles.blob import KEY, SCOPE, Blob, BlobContainer
+from tests.doubles.credentials import Signer
 from tests.doubles.web_server import self_signed
 
 

@@ -8,43 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken, AccessTokenInfo
 
 from shared.adapters.azure.event_publisher import EventGridEventPublisher
 from shared.errors import RetryableError, TerminalError
 from shared.ports.event_publisher import CloudEvent
-from tests.doubles.event_grid import KEY, SCOPE, TOKEN, EventGridTopic
+from tests.doubles.credentials import TOKEN, Signer
+from tests.doubles.event_grid import KEY, SCOPE, EventGridTopic
 from tests.doubles.web_server import self_signed
 
 
 def event(event_id: str, **changes: Any) -> CloudEvent:
     return {"specversion": "1.0", "id": event_id, "source": "/countersign", "type": "x.v1", "data": {}, **changes}
-
-
-class Signer:
-    """An Entra credential that has one token, for Event Grid alone."""
-
-    def __init__(self, token: str = TOKEN) -> None:
-        self.token = token
-        self.asked: list[tuple[str, ...]] = []
-        self.closed = False
-
-    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        self.asked.append(scopes)
-        return AccessToken(self.token, int(time.time()) + 3600)
-
-    async def get_token_info(self, *scopes: str, **_: Any) -> AccessTokenInfo:
-        self.asked.append(scopes)
-        return AccessTokenInfo(self.token, int(time.time()) + 3600)
-
-    async def close(self) -> None:
-        self.closed = True
-
-    async def __aenter__(self) -> Signer:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from xml.sax.saxutils import escape, quoteattr
 
 from aiohttp import web
 
+from tests.doubles.credentials import TOKEN
 from tests.doubles.web_server import WebServer
 
 ACCOUNT, CONTAINER = "devaccount", "checkpoints"
 KEY = base64.b64encode(b"the key of the double, and of nothing else").decode()
-TOKEN = "token-of-the-double"  # noqa: S105  it opens nothing but this double
 SCOPE = "https://storage.azure.com/.default"
 SIGNED = (
     "content-encoding", "content-language", "content-length", "content-md5", "content-type", "date",

@@ -15,10 +15,10 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.doubles.credentials import TOKEN
 from tests.doubles.web_server import WebServer
 
 KEY = "ZG91YmxlLWtleQ=="
-TOKEN = "token-of-the-double"  # noqa: S105  it opens nothing but this double
 SCOPE = "https://eventgrid.azure.net/.default"
 BATCH_TYPE = "application/cloudevents-batch+json; charset=utf-8"
 MAX_BYTES = 1_048_576
