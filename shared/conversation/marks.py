@@ -75,6 +75,11 @@ def mark(text: str, *, home: str, today: date, expected: bool) -> Marked:
     return Marked(text, amounts, days, quotes, originals, crowded)
 
 
+def without_quotations(text: str) -> str:
+    """The writer's own words: what is quoted is left out."""
+    return _QUOTED.sub(" ", text.replace("\u2019", "'").replace("\u2018", "'"))
+
+
 def _with_marks(text: str, places: list[tuple[int, int]], marks: str, originals: dict[str, str]) -> str:
     """Each place replaced by a character of its own; what is beyond `MOST` is left out."""
     parts, at = [], 0

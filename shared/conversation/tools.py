@@ -13,6 +13,8 @@ from shared.conversation.context import Context, intent_of
 from shared.conversation.intent import INTENTS, Intent, Kind
 from shared.ports.language_model import Tool
 
+CODES: Final = frozenset({"answered", "asked_back", "wish_noted", "declined"})
+"""What a model may say that it has done: its word alone, so it is a closed list."""
 TALK: Final = frozenset({"affirm", "deny", "help", "goodbye"})
 LONGEST = 500
 """Characters of a text that a model puts into a slot."""

@@ -21,6 +21,7 @@ CARDS_ARE_SIGNED: Final = (
     "A yes in the conversation signs nothing: the card that is open is answered on the card itself."
 )
 DROPPED: Final = "All right, I leave it. Nothing was done."
+NOTHING_ASKED_FOR: Final = "With this answer nothing was done, and nothing was put up for a signature."
 ADVICE_ONLY: Final = "I can give advice only at the moment, so nothing was done."
 NOT_FOUND_OUT: Final = "I could not find that out just now."
 FAILED: Final = "I could not answer this message; a person will look into it. Nothing was done."

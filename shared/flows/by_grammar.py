@@ -35,7 +35,7 @@ async def drafted(turn: Turn, book: Book, advisors: Mapping[str, Advisor]) -> Dr
     elif not reading.intents:
         parts.append(wording.SMALL_TALK)
     if pending is None:
-        pending, asked = _asked_by(counsels)
+        pending, asked = asked_by(counsels)
     told = [one.advice for one in counsels if one.advice]
     recent = {slot: one.slots[slot] for one in reading.intents for slot in LEANED_ON if slot in one.slots}
     return Draft(
@@ -91,7 +91,7 @@ def _said(one: Counsel) -> str:
     return one.advice.text if one.advice else wording.NOT_FOUND_OUT
 
 
-def _asked_by(counsels: Sequence[Counsel]) -> tuple[Intent | None, str]:
+def asked_by(counsels: Sequence[Counsel]) -> tuple[Intent | None, str]:
     """An advisor that asks back keeps its intent open."""
     for one in counsels:
         if one.advice and one.advice.asks:

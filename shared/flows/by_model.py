@@ -1,24 +1,26 @@
 """A message answered with a model: the same advisors are its tools, and its wishes go the same way as the grammar's.
 
 A model gains no right that the grammar lacks: its tools are the known intents; what it asks for in the world must be
-in the person's own words and comes before any tool's answer has been read; the guard judges it like anybody's wish.
+a wish that the grammar finds in the person's own words, or one that the person has said yes to, and comes before any
+tool's answer has been read; the guard judges it like anybody's wish.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
 
-from shared.conversation.grounding import ungrounded
-from shared.conversation.intent import INTENTS, Intent
+from shared.conversation import grammar, wording
+from shared.conversation.context import WISH
+from shared.conversation.grounding import beyond, together, ungrounded, voiced_as
+from shared.conversation.intent import Intent, Reading
 from shared.conversation.redaction import NOTHING, Hidden, Restoring, redact, redact_values, restored, restored_values
-from shared.conversation.tools import REPLY_SCHEMA, instructions, intent_called, tools
-from shared.flows.by_grammar import advised
+from shared.conversation.tools import CODES, REPLY_SCHEMA, instructions, intent_called, tools
+from shared.flows.by_grammar import advised, asked_by
 from shared.flows.turn import Book, Draft, Turn
 from shared.ports.document_store import Body
 from shared.ports.language_model import LanguageModel, Line, ModelReply, ModelRequest, ModelUnavailableError, ToolCall
@@ -27,7 +29,8 @@ from shared.specialists.counsel import Counsel
 
 HISTORY = 20
 """Earlier messages that the model is shown."""
-CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
+PUT_TO_THE_PERSON = "the person is asked by us whether this is wanted: nothing is noted yet"
+MAY_BE_MEANT = "I may have heard a wish that you did not voice"
 
 
 class ModelLimits(NamedTuple):
@@ -44,11 +47,17 @@ STANDARD = ModelLimits()
 
 @dataclass(slots=True)
 class _Loop:
-    """What one turn has gathered so far. read: whether text from outside has entered."""
+    """What one turn has gathered so far. spoken: the person's words. voiced: the wishes that the grammar finds in the
+    newest of them, each for one call. put: what the person is to be asked. read: whether text from outside has entered.
+    denied: whether a wish was refused that nobody has voiced.
+    """
 
     lines: list[Line]
     hidden: Hidden
     spoken: list[str]
+    reading: Reading
+    voiced: list[Intent]
+    put: Intent | None = None
     counsels: list[Counsel] = field(default_factory=list)
     wishes: list[Wish] = field(default_factory=list)
     read: bool = False
@@ -56,6 +65,7 @@ class _Loop:
     output_tokens: int = 0
     rounds: int = 0
     refused: list[str] = field(default_factory=list)
+    denied: bool = False
 
 
 async def drafted(
@@ -76,6 +86,7 @@ async def drafted(
     loop = await _loop(turn, disposition)
     try:
         async with asyncio.timeout(limits.seconds):
+            await _affirmed(turn, book, advisors, loop, preview=preview)
             reply = await _rounds(turn, book, advisors, model, loop, limits=limits, preview=preview)
     except (ModelUnavailableError, TimeoutError) as failed:
         details = {"model": model.name, "rounds": loop.rounds}
@@ -92,20 +103,31 @@ async def drafted(
         "output_tokens": loop.output_tokens,
         "rounds": loop.rounds,
         "refused": loop.refused[:10],
+        "asked_back": loop.put.name if loop.put else "",
     }
-    own = code if CODE.fullmatch(code) else "model_replied"
+    own = code if code in CODES else "model_replied"
     await book.left(name, "Succeeded", code=own, rationale=summary or own, details=details)
-    return _draft(turn, loop, reply)
+    return await _draft(turn, book, loop, reply)
 
 
-def _draft(turn: Turn, loop: _Loop, reply: ModelReply) -> Draft:
+async def _draft(turn: Turn, book: Book, loop: _Loop, reply: ModelReply) -> Draft:
+    """What the model has said, and in our own words what it must not be believed on."""
     told = [one.advice for one in loop.counsels if one.advice]
+    ours = ""
+    if loop.put is not None:
+        ours = f"\n\n{wording.unsure(MAY_BE_MEANT, loop.put)}"
+    elif loop.denied and not loop.wishes:
+        ours = f"\n\n{wording.NOTHING_ASKED_FOR}"
+    await book.say(ours)
+    pending, asked = _still_open(loop)
     return Draft(
-        text=restored(str(reply.output["reply"]), loop.hidden).strip(),
+        text=restored(str(reply.output["reply"]), loop.hidden) + ours,
         source=reply.model,
         specialists=tuple(dict.fromkeys(one.specialist for one in loop.counsels)),
         mentions=tuple(dict.fromkeys(id_ for advice in told for id_ in advice.mentions)),
         wishes=tuple(loop.wishes),
+        pending=pending,
+        asked=asked,
         recent=turn.context.recent,
         said=True,
         tokens=(loop.input_tokens, loop.output_tokens),
@@ -136,6 +158,8 @@ async def _rounds(
         await book.say(restoring.rest())
         loop.input_tokens += reply.input_tokens
         loop.output_tokens += reply.output_tokens
+        if not (reply.tool_calls or str(reply.output["reply"]).strip() or loop.wishes or loop.put):
+            raise ModelUnavailableError("the model said nothing")
         if not reply.tool_calls:
             return reply
         if loop.input_tokens + loop.output_tokens > limits.tokens:
@@ -155,31 +179,70 @@ async def _called(
 ) -> None:
     """Carry out the calls of one round, and tell the model what came of them."""
     read = [(call, intent_called(call.name, restored_values(call.arguments, loop.hidden))) for call in calls]
-    allowed = {call.call_id: intent for call, intent in read if not _refusal(turn, loop, intent)}
-    intents = [intent for intent in allowed.values() if isinstance(intent, Intent)]
-    counsels = dict(zip(allowed, await advised(turn, book, intents, advisors), strict=True))
-    for call, intent in read:
-        counsel = counsels.get(call.call_id)
-        if counsel is None:
-            refused = _refusal(turn, loop, intent)
-            loop.refused.append(f"{call.name[:60]}: {refused}")
-            _tell(turn, loop, call, {"refused": refused})
+    verdicts = [(call, _verdict(turn, loop, intent)) for call, intent in read]
+    intents = [one for _, one in verdicts if isinstance(one, Intent)]
+    counsels = iter(await advised(turn, book, intents, advisors))
+    for call, verdict in verdicts:
+        if isinstance(verdict, str):
+            loop.refused.append(f"{call.name[:60]}: {verdict}")
+            _tell(turn, loop, call, {"refused": verdict})
             continue
+        counsel = next(counsels)
         loop.counsels.append(counsel)
         _tell(turn, loop, call, _result(loop, counsel, preview))
     loop.read = True
 
 
-def _refusal(turn: Turn, loop: _Loop, intent: Intent | str) -> str:
-    """Why a call is not carried out, "" when it is."""
-    if isinstance(intent, str):
+async def _affirmed(
+    turn: Turn,
+    book: Book,
+    advisors: Mapping[str, Advisor],
+    loop: _Loop,
+    *,
+    preview: Callable[[Wish], Body],
+) -> None:
+    """A wish that we have put to the person, who says yes: it is theirs, whatever the model makes of the yes."""
+    pending = turn.context.pending
+    if turn.context.asked != WISH or pending is None:
+        return
+    wished = next((one for one in loop.voiced if one.name == pending.name), None)
+    if wished is None:
+        return
+    (counsel,) = await advised(turn, book, [wished], advisors)
+    loop.counsels.append(counsel)
+    slots, loop.hidden = redact_values(wished.slots, turn.profile["accounts"], loop.hidden)
+    _tell(turn, loop, ToolCall("affirmed", wished.name, slots), _result(loop, counsel, preview))
+    loop.read = True
+
+
+def _verdict(turn: Turn, loop: _Loop, intent: Intent | str) -> Intent | str:
+    """What is carried out for a call, or why nothing is."""
+    if isinstance(intent, str) or not intent.acts:
         return intent
-    if not INTENTS[intent.name].acts:
-        return ""
     if loop.read:
+        loop.denied = True
         return "a wish comes before anything is looked up"
-    slot = ungrounded(intent, loop.spoken, currency=turn.context.currency)
-    return f"the person has not said {slot}: ask for it" if slot else ""
+    own = voiced_as(intent, loop.voiced)
+    slot = ungrounded(beyond(intent, own), loop.spoken, currency=turn.context.currency)
+    if slot:
+        loop.denied = True
+        return f"the person has not said {slot}: ask for it"
+    if own is not None:
+        loop.voiced.remove(own)
+        return together(intent, own)
+    loop.put = loop.put or intent
+    return PUT_TO_THE_PERSON
+
+
+def _still_open(loop: _Loop) -> tuple[Intent | None, str]:
+    """What the person's next message may answer, and the slot that was asked for."""
+    if loop.put is not None:
+        return loop.put, WISH
+    asked = asked_by(loop.counsels)
+    if asked[0] is not None:
+        return asked
+    missing = next((one for one in loop.reading.intents if one.missing), None)
+    return (missing, missing.missing[0]) if missing else (None, "")
 
 
 def _result(loop: _Loop, counsel: Counsel, preview: Callable[[Wish], Body]) -> Body:
@@ -211,5 +274,8 @@ async def _loop(turn: Turn, disposition: str) -> _Loop:
             continue
         text, hidden = redact(earlier["text"], turn.profile["accounts"], hidden)
         lines.append(Line("user" if earlier["role"] == "user" else "assistant", text))
-    spoken = [one.body["text"] for one in page.documents if one.body["role"] == "user"]
-    return _Loop(lines, hidden, [body["text"], *spoken])
+    earlier_words = [one.body for one in page.documents if one.body["role"] == "user"]
+    spoken = [one["text"] for one in earlier_words if one["status"] != "superseded"]
+    reading = grammar.read(turn.text, heard=turn.context)
+    voiced = [one for one in reading.intents if one.acts]
+    return _Loop(lines, hidden, [body["text"], *spoken], reading, voiced)
