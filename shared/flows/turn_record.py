@@ -91,7 +91,8 @@ def _told(
 ) -> list[stream.Event]:
     """The rest of the run's events: words, what became of wishes, and the end."""
     pieces = book.pieces if "".join(book.pieces) == text else [text]
-    if len(pieces) > stream.MAX_EVENTS // 2 or pieces == [text]:
+    others = len(book.events) + len(actions) + len(open_cards) + 3
+    if len(pieces) > stream.MAX_EVENTS - others or pieces == [text]:
         pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
     return [
         *stream.text(reply["message_id"], pieces),

@@ -21,6 +21,7 @@ from tests.unit.flows.conversation_bench import (
     conversation,
     conversation_bench,
     deliver,
+    events,
     messages,
     post,
     replies,
@@ -242,6 +243,16 @@ async def test_a_code_that_means_something_is_not_the_model_s_to_give(bench_with
     bench, _ = bench_with(Turn("hello", said("Approved.", code="approved_by_human")))
     await asked(bench, "hello")
     assert (await stages(bench))[0]["outcome_code"] == "model_replied"
+
+
+async def test_a_turn_of_many_steps_and_words_is_told_to_its_end(bench_with: Open):
+    calls = [Calls(tuple(find("REWE", f"{round_}-{number}") for number in range(16))) for round_ in range(3)]
+    bench, _ = bench_with(Turn("help", *calls, said(" ".join(["word"] * 100))))
+    await asked(bench, "help")
+    told = await events(bench)
+    assert told[-1]["type"] == "RUN_FINISHED"
+    assert "".join(one.get("delta", "") for one in told).count("word") == 100
+    assert (await conversation(bench))["last_sequence"] == len(told)
 
 
 async def test_a_model_that_says_nothing_has_not_answered(bench_with: Open):
