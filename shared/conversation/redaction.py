@@ -28,7 +28,7 @@ _UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?!
 _IBAN = re.compile(r"(?<![A-Z0-9])(?=([A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30})(?![A-Z0-9]))", re.IGNORECASE | re.ASCII)
 _CARD = re.compile(r"(?<!\d)(?:\d{13,19}|\d{4}([ .-])\d{4,6}(?:\1\d{3,6}){1,3})(?!\d)")
 _DIGITS = re.compile(r"(?<!\d)\d{8,}(?!\d)")
-_GROUPS = re.compile(r"(?<!\d)\d{1,6}([ -])\d{2,6}(?:\1\d{2,6})+(?!\d)")
+_GROUPS = re.compile(r"(?<!\d)\d{1,10}([ -])\d{2,10}(?:\1\d{2,10})*(?!\d)")
 _GROUPED_DIGITS = 9
 """A date has eight digits in three groups; nine or more are somebody's number."""
 _MONEY_BEFORE = re.compile(r"[$€£¥₹] ?[+-]?$")

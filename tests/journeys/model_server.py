@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from shared.adapters.embedded.language_model import Says, Turn, UnscriptedQuestionError, due
+from shared.adapters.embedded.language_model import Says, Step, Turn, UnscriptedQuestionError, due
 from shared.adapters.web.reply_reader import ReplyReader
 from tests.model_events import events_of, frames, lines_of
 
@@ -23,13 +23,15 @@ BEGUN, DELTA = "response.output_item.added", "response.output_text.delta"
 
 class Trouble(NamedTuple):
     """What a request meets. status: it is refused with that. after_words: the connection breaks after so many pieces
-    of the answer. silent_seconds: nothing is sent for so long first, which alone only delays the answer.
+    of the answer. silent_seconds: nothing is sent for so long first, which alone only delays the answer. events: sent
+    in place of what the script says.
     """
 
     status: int = 0
     headers: Mapping[str, str] = {}
     after_words: int | None = None
     silent_seconds: float = 0.0
+    events: Sequence[Mapping[str, Any]] = ()
 
 
 class Received(NamedTuple):
@@ -113,18 +115,20 @@ class _Handler(BaseHTTPRequestHandler):
             if trouble.status:
                 self._refuse(trouble.status, "the script says so", trouble.headers)
                 return
+        if trouble is not None and trouble.events:
+            self._stream(None, list(trouble.events), received, trouble)
+            return
         try:
             step = due(self.owner.script, lines_of(body))
         except UnscriptedQuestionError as unscripted:
             self.owner.unscripted.append(str(unscripted))
             self._refuse(400, str(unscripted))
             return
-        self._stream(step, received, trouble)
+        self._stream(step, list(events_of(step, body)), received, trouble)
 
-    def _stream(self, step: Any, received: Received, trouble: Trouble | None) -> None:
+    def _stream(self, step: Step | None, events: list[Any], received: Received, trouble: Trouble | None) -> None:
         breaks_after = trouble.after_words if trouble else None
         begins, between = (step.begins_after_seconds, step.word_seconds) if isinstance(step, Says) else (0.0, 0.0)
-        events = list(events_of(step, received.body))
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
