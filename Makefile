@@ -21,11 +21,16 @@ help:  ## what there is to do
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+.venv/amqp: .venv/local requirements-amqp.txt
+	@command -v $${CC:-cc} >/dev/null || { echo "AMQP needs a C compiler: its protocol engine comes as source alone"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-amqp.txt
+	@touch $@
+
 run: .venv/local  ## the main job on a sample statement; DATA=FILE.csv takes your own
 	@$(BIN)/python -m local run $(RUN_ARGS)
 
-serve: .venv/local  ## keep the local host up on http://127.0.0.1:7071 (Ctrl-C stops it; data stays in .countersign/)
-	@$(BIN)/python -m local serve $(ARGS)
+serve: .venv/local $(if $(AMQP),.venv/amqp)  ## keep the local host up on http://127.0.0.1:7071 (Ctrl-C stops it; data stays in .countersign/); AMQP=1 takes messages from Service Bus SDKs
+	@$(BIN)/python -m local serve $(if $(AMQP),--amqp) $(ARGS)
 
 test: .venv/dev  ## all tests that need no network and no cloud
 	@$(BIN)/python -m pytest $(ARGS)

@@ -49,6 +49,7 @@ def _tell(host: Host) -> None:
         "url": f"http://127.0.0.1:{host.port}",
         "functions": host.functions,
         "bank": host.bank_url,
+        "amqp": f"sb://localhost:{host.amqp_port}" if host.amqp_port is not None else "",
     }
     try:
         sys.stdout.write(json.dumps(line) + "\n")
@@ -88,6 +89,30 @@ def leave(code: int) -> None:
     sys.exit(code)
 
 
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("serve", help="run the function app on this machine")
+    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
+    command.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("COUNTERSIGN_DATA", ".countersign")),
+        help="data folder (default: %(default)s, from COUNTERSIGN_DATA)",
+    )
+    command.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
+    command.add_argument("--amqp", action="store_true", help="take messages from Service Bus SDKs too (AMQP 1.0)")
+    command.add_argument("--amqp-port", type=int, default=5672, help="0 takes a free one (default: %(default)s)")
+    command.add_argument(
+        "--amqp-receive", action="store_true", help="let AMQP clients also take messages, which the app then misses"
+    )
+    command.add_argument("--until-stdin-closes", action="store_true", help="stop when the process that started it ends")
+    commands.add_parser("run", help="the main job on a sample statement, or on your own file (run --help)")
+    commands.add_parser("chaos", help="kill -9 at random moments, and check that nothing was lost (chaos --help)")
+    commands.add_parser("verify", help="check every audit chain of a data folder (verify --help)")
+    return parser.parse_args()
+
+
 def main() -> None:
     """Parse the command line; serve, or run the main job."""
     if sys.argv[1:2] == ["run"]:
@@ -102,24 +127,15 @@ def main() -> None:
         from local import chaos
 
         sys.exit(chaos.main(sys.argv[2:]))
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("serve", help="run the function app on this machine")
-    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
-    command.add_argument(
-        "--data",
-        type=Path,
-        default=Path(os.environ.get("COUNTERSIGN_DATA", ".countersign")),
-        help="data folder (default: %(default)s, from COUNTERSIGN_DATA)",
-    )
-    command.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
-    command.add_argument("--until-stdin-closes", action="store_true", help="stop when the process that started it ends")
-    commands.add_parser("run", help="the main job on a sample statement, or on your own file (run --help)")
-    commands.add_parser("chaos", help="kill -9 at random moments, and check that nothing was lost (chaos --help)")
-    commands.add_parser("verify", help="check every audit chain of a data folder (verify --help)")
-    options = parser.parse_args()
+    options = _options()
     log.set_up()
-    host = Host(options.app_dir, options.data, options.port)
+    host = Host(
+        options.app_dir,
+        options.data,
+        options.port,
+        amqp_port=options.amqp_port if options.amqp else None,
+        amqp_receive=options.amqp_receive,
+    )
     leave(run(host, until_stdin_closes=options.until_stdin_closes))
 
 

@@ -17,7 +17,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
 from local import host_json
@@ -35,6 +35,9 @@ from shared.adapters.embedded.lane_receiver import LaneReceiver
 from shared.adapters.embedded.lanes import SqliteLanes
 from shared.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from local.amqp import AmqpListener
+
 logger = logging.getLogger("countersign.local.host")
 
 DEFAULT_PORT = 7071
@@ -46,14 +49,24 @@ RENEW_SECONDS = 5.0
 
 class Host:
     """`lanes`: the app's own, when the caller has built them; else `shared.bootstrap` is asked, and shut down at the
-    end. `port` 0 takes a free one, found in `port` after `start`."""
+    end. `port` 0 takes a free one, found in `port` after `start`. `amqp_port`: as `port`, None for no AMQP;
+    `amqp_receive`: whether AMQP clients may take messages from the lanes."""
 
     def __init__(
-        self, app_dir: Path, data_dir: Path, port: int = DEFAULT_PORT, *, lanes: SqliteLanes | None = None
+        self,
+        app_dir: Path,
+        data_dir: Path,
+        port: int = DEFAULT_PORT,
+        *,
+        lanes: SqliteLanes | None = None,
+        amqp_port: int | None = None,
+        amqp_receive: bool = False,
     ) -> None:
         self.app_dir = app_dir.resolve()
         self.data_dir = data_dir.resolve()
         self.port = port
+        self.amqp_port = amqp_port
+        self._amqp_receive = amqp_receive
         self.functions = 0
         self._lanes = lanes
         self._close_app: Callable[[], Awaitable[Any]] | None = None
@@ -61,6 +74,7 @@ class Host:
         self._server: HttpServer | None = None
         self._receiver: LaneReceiver | None = None
         self._pumps: list[Pump] = []
+        self._amqp: AmqpListener | None = None
         self._events: EventGrid | None = None
         self._timers: Timers | None = None
         self._stream: StreamChild | None = None
@@ -95,13 +109,7 @@ class Host:
         self.functions = len(runtime.functions)
         lanes = self._lanes or await self._app_lanes()
         receiver = self._receiver = LaneReceiver(lanes)
-        queues = [str(function.binding["queueName"]) for function in runtime.of_kind("service_bus")]
-        if twice := {queue for queue in queues if queues.count(queue) > 1}:
-            raise ConfigurationError(f"two functions read queue {min(twice)}: each would miss the other's messages")
-        self._pumps = [
-            Pump(runtime=runtime, function=function, receiver=receiver, options=options.service_bus)
-            for function in runtime.of_kind("service_bus")
-        ]
+        self._pumps = _pumps(runtime, receiver, options.service_bus)
         self._timers = Timers(runtime=runtime, lanes=lanes)
         self._events = EventGrid(
             runtime=runtime, lanes=lanes, dead_letters=self.data_dir / "event-dead-letters.jsonl", scale=retry_scale()
@@ -119,6 +127,7 @@ class Host:
         self._server = HttpServer(app.handle)
         await self._listen(self._server)
         receiver.load()
+        await self._listen_for_amqp(lanes, receiver)
         self._events.start()
         await self._timers.start()
         self._ticker = asyncio.get_running_loop().create_task(self._tick())
@@ -129,7 +138,7 @@ class Host:
         """Accept nothing more, let what runs end within the grace, cut the rest, close the app's resources."""
         if self._ticker is not None:
             self._ticker.cancel()
-        workers = [w for w in (*self._pumps, self._events, self._timers) if w is not None]
+        workers = [w for w in (self._amqp, *self._pumps, self._events, self._timers) if w is not None]
         ends = [asyncio.ensure_future(worker.stop()) for worker in workers]
         if self._server is not None:
             ends.append(asyncio.ensure_future(self._server.stop(grace_seconds)))
@@ -178,6 +187,19 @@ class Host:
             raise ConfigurationError(f"port {self.port} cannot be used: {error.strerror}") from error
         self.port = server.port
 
+    async def _listen_for_amqp(self, lanes: SqliteLanes, receiver: LaneReceiver) -> None:
+        if self.amqp_port is None:
+            return
+        try:
+            from local.amqp import AmqpListener
+        except ImportError as error:
+            raise ConfigurationError(
+                "AMQP needs the package python-qpid-proton: `make serve AMQP=1` installs it (with a C compiler)"
+            ) from error
+        self._amqp = AmqpListener(lanes=lanes, receiver=receiver, port=self.amqp_port, receive=self._amqp_receive)
+        await self._amqp.start()
+        self.amqp_port = self._amqp.port
+
     async def _tick(self) -> None:
         """The one clock of the host. A tick that fails is logged and tried again: it must not end."""
         renewed = time.monotonic()
@@ -188,7 +210,7 @@ class Host:
                     renewed = time.monotonic()
                     for pump in self._pumps:
                         pump.renew_locks()
-                for worker in (self._receiver, self._events, self._timers):
+                for worker in (self._receiver, self._amqp, self._events, self._timers):
                     if worker is not None:
                         worker.tick()
             except Exception:
@@ -213,6 +235,14 @@ class Host:
             outcome = await runtime.service_bus(function, call, given.encode(), fields, "")
         if not outcome.ok:
             logger.error("function %s failed: %s", function.name, outcome.error)
+
+
+def _pumps(runtime: Runtime, receiver: LaneReceiver, options: host_json.ServiceBusOptions) -> list[Pump]:
+    functions = runtime.of_kind("service_bus")
+    queues = [str(function.binding["queueName"]) for function in functions]
+    if twice := {queue for queue in queues if queues.count(queue) > 1}:
+        raise ConfigurationError(f"two functions read queue {min(twice)}: each would miss the other's messages")
+    return [Pump(runtime=runtime, function=one, receiver=receiver, options=options) for one in functions]
 
 
 def settle_heap() -> None:

@@ -88,13 +88,22 @@ class LaneQueue:
         else:
             heapq.heappush(heap, sequence)
 
-    def accept_session(self, now: float) -> Holder | None:
-        """Become the holder of the session that has waited longest; None when none waits."""
-        if not self._free:
+    def accept_session(self, now: float, session: str | None = None) -> Holder | None:
+        """Become the holder of `session`, with or without messages; None when somebody is. Without a name: of the one
+        that has waited longest; None when none waits."""
+        if session is None:
+            if not self._free:
+                return None
+            session = next(iter(self._free))
+        if session in self._holders:
             return None
-        session, _ = self._free.popitem(last=False)
+        self._free.pop(session, None)
         holder = self._holders[session] = Holder(session, now + self._lock_seconds)
         return holder
+
+    def holds(self, holder: Holder) -> bool:
+        """Whether the session is still the holder's."""
+        return self._holders.get(holder.session) is holder
 
     def release_session(self, holder: Holder) -> None:
         """Stop being the holder. The session queues up again behind the others if it has more."""
@@ -106,7 +115,7 @@ class LaneQueue:
     def take(self, now: float, holder: Holder | None = None) -> Lock | None:
         """The next message of the session one holds (of the queue, without sessions); None also when it was lost."""
         session = holder.session if holder else ""
-        if self.sessions and (holder is None or self._holders.get(session) is not holder):
+        if self.sessions and (holder is None or not self.holds(holder)):
             return None
         heap = self._ready.get(session)
         if heap is None:
@@ -132,14 +141,24 @@ class LaneQueue:
         del self._counts[lock.sequence]
         return True
 
-    def abandon(self, lock: Lock) -> bool:
-        """Give the message back, to be handed out again at once, in its old place. False: the lock was lost."""
+    def abandon(self, lock: Lock, *, counted: bool = True) -> bool:
+        """Give the message back, to be handed out again at once, in its old place. False: the lock was lost.
+
+        counted: false for one that nobody has looked at: this hand-out is not counted.
+        """
         held = self._held.get(lock.sequence)
         if held is None or held.token != lock.token:
             return False
         del self._held[lock.sequence]
+        if not counted:
+            self._counts[lock.sequence] -= 1
         self._put(lock.sequence, lock.session)
         return True
+
+    def locks(self, lock: Lock) -> bool:
+        """Whether the lock is still in force."""
+        held = self._held.get(lock.sequence)
+        return held is not None and held.token == lock.token
 
     def exhausted(self, lock: Lock) -> bool:
         """Whether abandoning it means that it is dead."""

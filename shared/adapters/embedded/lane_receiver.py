@@ -57,7 +57,7 @@ class LaneReceiver:
         self._lanes = lanes
         self._reader = lanes.reader()
         self._queues: dict[str, LaneQueue] = {}
-        self._wake: dict[str, Callable[[], None]] = {}
+        self._wake: dict[str, list[Callable[[], None]]] = {}
         self._read_through = self._found_through = 0
         self._scheduled: list[tuple[float, int]] = []
         self._activating: asyncio.Task[None] | None = None
@@ -83,7 +83,7 @@ class LaneReceiver:
 
     def on_ready(self, queue: str, wake: Callable[[], None]) -> None:
         """Call `wake` whenever the queue has got something that may be received."""
-        self._wake[queue] = wake
+        self._wake.setdefault(queue, []).append(wake)
 
     def queue(self, name: str) -> LaneQueue:
         """The working set of a queue, or of its dead-letter queue, which has neither sessions nor a last delivery."""
@@ -97,9 +97,9 @@ class LaneReceiver:
             )
         return known
 
-    def accept_session(self, queue: str) -> Holder | None:
-        """Hold the session that has waited longest, or None."""
-        return self.queue(queue).accept_session(self._lanes.clock())
+    def accept_session(self, queue: str, session: str | None = None) -> Holder | None:
+        """Hold this session, or the one that has waited longest; None when that cannot be."""
+        return self.queue(queue).accept_session(self._lanes.clock(), session)
 
     def release_session(self, queue: str, holder: Holder) -> None:
         """Let others have the session."""
@@ -126,14 +126,16 @@ class LaneReceiver:
         self._flush_soon()
         return True
 
-    def abandon(self, received: Received, *, reason: str = "") -> bool:
-        """Give it back at once; after the last delivery it goes to the dead-letter queue instead."""
+    def abandon(self, received: Received, *, reason: str = "", counted: bool = True) -> bool:
+        """Give it back at once; after the last delivery it goes to the dead-letter queue instead.
+
+        counted: false for one that nobody has looked at (the file counts it: that shows after a restart alone)."""
         working = self.queue(received.queue)
-        if working.exhausted(received.lock):
+        if counted and working.exhausted(received.lock):
             return self.dead_letter(received, "MaxDeliveryCountExceeded", reason)
-        if not working.abandon(received.lock):
+        if not working.abandon(received.lock, counted=counted):
             return False
-        self._call(received.queue)
+        self.call(received.queue)
         return True
 
     def dead_letter(self, received: Received, reason: str, description: str) -> bool:
@@ -155,7 +157,7 @@ class LaneReceiver:
             for lock in dead:
                 self._bury(name, lock, "MaxDeliveryCountExceeded", "its lock lapsed on the last delivery")
             if freed:
-                self._call(name)
+                self.call(name)
         if self._scheduled and self._scheduled[0][0] <= now and self._activating is None:
             self._activating = asyncio.get_running_loop().create_task(self._activate(now))
         version = self._reader.execute("PRAGMA data_version").fetchone()[0]
@@ -185,7 +187,7 @@ class LaneReceiver:
             self._add(arrival.sequence, message.queue, message.session_id, 0, message.visible_at)
         self._read_through = arrivals[-1].sequence
         for queue in {arrival.message.queue for arrival in arrivals}:
-            self._call(queue)
+            self.call(queue)
 
     def _read_on(self) -> None:
         queues = set()
@@ -194,7 +196,7 @@ class LaneReceiver:
             self._read_through = sequence
             queues.add(queue)
         for queue in queues:
-            self._call(queue)
+            self.call(queue)
 
     def _add(self, sequence: int, queue: str, session: str, count: int, visible_at: float) -> None:
         if visible_at > self._lanes.clock():
@@ -240,10 +242,11 @@ class LaneReceiver:
             grave = queue
         self._forget(lock.sequence)
         self.queue(grave).add(lock.sequence, lock.session, lock.delivery_count)
-        self._call(grave)
+        self.call(grave)
 
-    def _call(self, queue: str) -> None:
-        if (wake := self._wake.get(queue)) is not None:
+    def call(self, queue: str) -> None:
+        """Tell whoever works the queue that something may be received."""
+        for wake in self._wake.get(queue, ()):
             wake()
 
     def _keep(self, arrival: Arrival) -> None:

@@ -106,12 +106,13 @@ class SqliteLanes:
         """Call back with (sequence, JSON) of the events this process has published, once they are durable."""
         self._on_event.append(callback)
 
-    async def send(self, messages: Sequence[NewMessage]) -> None:
-        """Durable on return; repeats within a lane's window are dropped. All in one transaction."""
+    async def send(self, messages: Sequence[NewMessage]) -> list[Arrival]:
+        """Durable on return; repeats within a lane's window are dropped. All in one transaction. What was written."""
         keyed = [_Keyed(message, _key_of(message), self._window(message.queue)) for message in messages]
         arrivals = await self._writer.submit_item(self._batch, (self.clock(), keyed))
         for callback in self._on_message:
             callback(arrivals)
+        return arrivals
 
     async def publish(self, events: Sequence[str]) -> None:
         """Take over events (JSON texts); durable on return. All in one transaction."""
