@@ -227,18 +227,13 @@ async def _counterparts(work: Work, facts: TransactionFacts, days: int) -> tuple
         limit=11,
     )
     found = [document.body["facts"] for document in page.documents]
-    return tuple(_charge(one) for one in found if one["transaction_id"] != facts.transaction_id)[:10]
+    others = [one for one in found if one["transaction_id"] != facts.transaction_id][:10]
+    return tuple([_charge(one, one["currency"], one["descriptor"]) for one in others])
 
 
-def _charge(facts: dict[str, Any]) -> Charge:
-    return Charge(
-        facts["transaction_id"],
-        facts["account"],
-        facts["booked_on"],
-        facts["amount_minor"],
-        facts["currency"],
-        facts.get("descriptor", ""),
-    )
+def _charge(told: dict[str, Any], currency: str, descriptor: str = "") -> Charge:
+    account, amount_minor = told["account"], told["amount_minor"]
+    return Charge(told["transaction_id"], account, told["booked_on"], amount_minor, currency, descriptor)
 
 
 def _memory(documents: Mapping[str, Document]) -> dict[str, Body]:
@@ -252,8 +247,7 @@ def _history(documents: Mapping[str, Document], facts: TransactionFacts) -> dict
     history: dict[str, Any] = {"category_amounts": {}}
     for document in documents.values():
         if document.kind == "merchant":
-            charges = [one | {"currency": facts.currency} for one in document.body["charges"]]
-            history["charges"] = tuple(_charge(one) for one in charges)
+            history["charges"] = tuple([_charge(one, facts.currency) for one in document.body["charges"]])
             history["merchant_amounts"] = tuple(document.body["amounts"])
         elif document.kind == "category":
             history["category_amounts"] = {document.body["category"]: tuple(document.body["amounts"])}

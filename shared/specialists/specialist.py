@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from shared.guard.decision import Concern, Proposal
 
@@ -16,8 +16,7 @@ Opinion = Proposal | Concern
 Opinions = Opinion | tuple[Opinion, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """An earlier transaction, as far as a specialist needs it. booked_on: `YYYY-MM-DD`; amount_minor is signed."""
 
     transaction_id: str
