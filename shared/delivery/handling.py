@@ -13,6 +13,7 @@ from shared.ports.command_bus import CommandBus
 from shared.ports.document_store import Document, DocumentStore, Merge
 from shared.ports.event_publisher import EventPublisher
 from shared.ports.telemetry_sink import TelemetrySink
+from shared.ports.tracer import UNTRACED, Tracer
 from shared.runs.life_cycle import Run
 
 
@@ -111,3 +112,4 @@ class Delivery:
     flows: Mapping[str, Flow]
     producers: tuple[Producer, ...] = ()
     known_tenants: set[str] = field(default_factory=set)
+    tracer: Tracer = UNTRACED

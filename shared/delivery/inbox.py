@@ -11,6 +11,7 @@ import orjson
 
 from shared.audit.trail import HEAD_ID
 from shared.contracts.commands import OURSELVES, parse_envelope
+from shared.contracts.correlation import CORRELATION
 from shared.contracts.identity import deterministic_id, partition_of, run_id_of
 from shared.contracts.instants import after, text
 from shared.contracts.kinds import KINDS
@@ -28,6 +29,7 @@ from shared.delivery.run_documents import (
     vouching_for,
 )
 from shared.delivery.tenants import register
+from shared.delivery.tracing import ended, spanned
 from shared.errors import ConflictError, EarlyError, IdempotencyMismatchError, RetryableError, TerminalError
 from shared.ports.command_bus import OutgoingMessage
 from shared.ports.document_store import Document
@@ -67,6 +69,7 @@ async def _handle_or_record(delivery: Delivery, incoming: Incoming) -> str:
         return "parked"
     except RetryableError as failed:
         return await _retry_unread(delivery, incoming, failed)
+    CORRELATION.set(command.correlation_id)
     try:
         return await handle_command(delivery, command, incoming.body)
     except EarlyError as early:
@@ -86,6 +89,7 @@ def command_in(body: bytes) -> CommandEnvelope:
     return command.model_copy(update={"command_id": apart})
 
 
+@spanned("internal")
 async def execute(delivery: Delivery, command: AnyCommand, *, fingerprint: str) -> dict[str, Any]:
     """Handle a command of an authenticated caller at once and return its answer; a repeat gets the first answer.
 
@@ -112,6 +116,7 @@ async def execute(delivery: Delivery, command: AnyCommand, *, fingerprint: str) 
     raise AssertionError("unreachable")
 
 
+@spanned("consumer")
 async def handle_command(delivery: Delivery, command: CommandEnvelope, body: bytes) -> str:
     """Read, check, decide, commit; a lost race is read and decided again. "committed" or "duplicate"; raises what a
     flow raises."""
@@ -277,6 +282,7 @@ def _unique_id(incoming: Incoming, later: str) -> str:
 def _report(delivery: Delivery, command: AnyCommand, outcome: Outcome) -> None:
     """Telemetry and one log line: after the commit, and whatever they do, the command is done."""
     run = outcome.run
+    ended(delivery.tracer.here(), run)
     traced = trace(
         command.command_type,
         run["status"],

@@ -1,0 +1,82 @@
+"""Ports with a span around every call: what an adapter does is seen without the adapter knowing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from typing import Any, cast
+
+from shared.adapters.azure.cosmos_charges import counted
+from shared.ports.language_model import LanguageModel, ModelReply, ModelRequest, Said
+from shared.ports.tracer import Attributes, Kind, Tracer
+
+STORE = ("read", "read_many", "query", "due", "commit", "purge")
+BUS = ("send",)
+PUBLISHER = ("publish",)
+CHECKPOINTS = ("append", "latest", "all")
+BACKEND = ("perform", "find", "state_of", "ping")
+
+
+def traced[P](port: P, tracer: Tracer, name: str, methods: Sequence[str], *, kind: Kind = "client") -> P:
+    """`port` with a span `<name> <method>` around each call of one of `methods`; all else is its own."""
+    return cast(P, _Traced(port, tracer, name, methods, kind))
+
+
+class _Traced:
+    def __init__(self, port: Any, tracer: Tracer, name: str, methods: Sequence[str], kind: Kind) -> None:
+        self._port = port
+        for method in methods:
+            setattr(self, method, _spanned(getattr(port, method), tracer, f"{name} {method}", kind))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+
+def _spanned(call: Callable[..., Awaitable[Any]], tracer: Tracer, name: str, kind: Kind) -> Callable[..., Any]:
+    @wraps(call)
+    async def spanned(*args: Any, **kwargs: Any) -> Any:
+        with tracer.span(name, kind=kind) as span, counted() as charges:
+            try:
+                return await call(*args, **kwargs)
+            finally:
+                if charges.requests:
+                    span.tell({"azure.cosmosdb.operation.request_charge": charges.total_units})
+
+    return spanned
+
+
+class TracedLanguageModel:
+    """A `LanguageModel` whose calls are spans by the GenAI semantic conventions (operation `chat`), without content.
+
+    provider: `openai`, or `azure.ai.openai` for a deployment on Azure.
+    """
+
+    def __init__(self, model: LanguageModel, tracer: Tracer, *, provider: str) -> None:
+        self._model = model
+        self._tracer = tracer
+        self._provider = provider
+        self.name = model.name
+
+    async def respond(self, request: ModelRequest, *, said: Said) -> ModelReply:
+        asked: Attributes = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self._provider,
+            "gen_ai.request.model": self.name,
+            "gen_ai.request.max_tokens": request.max_output_tokens,
+            "gen_ai.output.type": "json",
+        }
+        with self._tracer.span(f"chat {self.name}", kind="client", attributes=asked) as span:
+            reply = await self._model.respond(request, said=said)
+            span.tell(
+                {
+                    "gen_ai.response.model": reply.model,
+                    "gen_ai.response.id": reply.response_id,
+                    "gen_ai.usage.input_tokens": reply.input_tokens,
+                    "gen_ai.usage.output_tokens": reply.output_tokens,
+                    "countersign.tool_calls": len(reply.tool_calls),
+                }
+            )
+            return reply
+
+    async def close(self) -> None:
+        await self._model.close()
