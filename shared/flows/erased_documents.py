@@ -27,6 +27,8 @@ NO_SUBJECT: Body = {"arguments": {}, "digest": ""}
 def message_left(document: Document, *, at: str) -> Document:
     """A message without words; one that was not answered yet never will be."""
     body = document.body
+    if "erased_at" in body:
+        return document
     left = {
         **body,
         "text": ERASED_TEXT,

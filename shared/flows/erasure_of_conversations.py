@@ -159,4 +159,5 @@ async def _messages_gone(
     notices = [(old, new) for old, new in zip(turn.messages, left, strict=True) if old.body["role"] == "notice"]
     others = [(old, new) for old, new in zip(turn.messages, left, strict=True) if old.body["role"] != "notice"]
     state = await turns.erase_some(delivery, state, notices)
-    return await advance(delivery, state, [new for _, new in others], merges=merges, done=[old for old, _ in others])
+    changed = [(old, new) for old, new in others if new is not old]
+    return await advance(delivery, state, [new for _, new in changed], merges=merges, done=[old for old, _ in changed])

@@ -31,8 +31,7 @@ async def conversations_of(delivery: Delivery, state: Document) -> Document:
         return moved_on(state, page.cursor)
     stored = page.documents[0]
     left = abandoned(stored.body)
-    if left != {name: told for name, told in stored.body.items() if name != "erased_at"}:
-        left["erased_at"] = text(delivery.now())
+    if left != stored.body:
         return await advance(delivery, state, [stored._replace(body=left)], done=[stored])
     conversation = ("conversation", stored.body["conversation_id"])
     messages = await delivery.store.query(state.partition, "message", key=conversation, limit=1)

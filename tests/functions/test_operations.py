@@ -264,6 +264,17 @@ async def test_an_erasure_must_be_confirmed_by_name(app: App):
     assert (await app.call("verify_audit", {})).body["ok"]
 
 
+async def test_a_persons_conversations_are_a_scope_of_their_own(app: App):
+    assert (await app.call("post_message", {"message": "the zebra is mine"}, id="c-1")).status == 202
+    both = {"principal": "dev:alice", "account": "a", "confirm": "home"}
+    assert (await app.call("post_erasure", both)).status == 400
+    done = await app.call("post_erasure", {"principal": "dev:alice", "confirm": "home"})
+    assert answers.Erasure.model_validate(done.body).scope_kind == "principal"
+    assert (done.status, done.body["counts"]["message"]) == (200, 1)
+    assert (await app.call("get_conversation", id="c-1")).body["messages"] == []
+    assert (await app.call("verify_audit", {})).body["ok"]
+
+
 async def test_a_long_erasure_answers_202_and_goes_on(app: App, monkeypatch: pytest.MonkeyPatch):
     await app.submit(*(f"t-{number}" for number in range(60)))
     monkeypatch.setattr("shared.flows.erase.SECONDS", 0.0)

@@ -56,6 +56,7 @@ def test_no_pasted_command_gets_a_problem_for_an_answer(transcript: str):
         "event: token",
         '"title":"Transfer 250.00 EUR to Anna"',
         '"state":"done"',
+        '"scope_kind":"principal"',
     ],
 )
 def test_the_pasted_commands_show_what_they_promise(transcript: str, told: str):
