@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import classification, conversation, indexing, latency, machine, report, syncs
+from benchmarks import classification, conversation, first_token, indexing, latency, machine, report, syncs
 from benchmarks.measure import Candidate, Measured, child, median, rounds
 from benchmarks.report import Target
 
@@ -116,6 +116,7 @@ def promises(found: Findings) -> list[Target]:
         *kept,
         Target("p99 as a multiple of p50, 32 in flight", spread, "<=4"),
         Target("from 202 to the committed decision, idle, p99", found.serving["decided_p99_ms"], "<=50", "ms"),
+        Target("from a model's first token to the person's, p50", found.talking["first_token_p50_ms"], "<=50", "ms"),
         Target("memory while serving, at most", found.serving["peak_mb"], "<=150", "MB"),
         Target("cold index, as a multiple of an empty app's", found.cold_index["ratio"], "<=1.3"),
         Target("`read_many` per classification", found.costs["read_many per command"], "<=1"),
@@ -138,7 +139,7 @@ def measured(options: argparse.Namespace) -> Findings:
     say("latency over HTTP, memory")
     serving = latency.measured()
     say("a conversation and a payment")
-    talking = conversation.measured()
+    talking = conversation.measured() | first_token.measured()
     say("cold index")
     index = indexing.measured()
     looks = growth_of(SIZES if options.growth else SMALL_SIZES)
@@ -161,6 +162,8 @@ def told(found: Findings, count: int) -> str:
         f" (p99 {talking['whole_answer_p99_ms']:.1f}), without a model. From a signature to the money moved at the bank"
         f" {talking['effect_p50_ms']:.1f} ms (p99 {talking['effect_p99_ms']:.1f}): answer, lane, last check, intent,"
         " lane, look-up by key, transfer."
+        f" From a model's first word to the person {talking['first_token_p50_ms']:.1f} ms"
+        f" (p99 {talking['first_token_p99_ms']:.1f})."
     )
     clock = (classification.__doc__ or "").partition("    python")[0].strip()
     sections = [

@@ -46,11 +46,11 @@ Serving = tuple[int, http.client.HTTPConnection, http.client.HTTPConnection]
 
 
 @contextmanager
-def served(data: Path) -> Iterator[Serving]:
+def served(data: Path, **settings: str) -> Iterator[Serving]:
     """A local host on a free port: its process id, a connection to it, and one to its sandbox bank."""
     elsewhere = ("MODEL", "OPENAI_", "BANK_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
-    environment |= {"AUTH_MODE": "dev", "COUNTERSIGN_DATA": str(data)}
+    environment |= {"AUTH_MODE": "dev", "COUNTERSIGN_DATA": str(data), **settings}
     command = [sys.executable, "-m", "local", "serve", "--port", "0", "--data", str(data)]
     host = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
