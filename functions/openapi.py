@@ -39,6 +39,19 @@ class Endpoint(NamedTuple):
     says: str
 
 
+SECOND_APP = (
+    Endpoint("post_agui", "post", "/api/v1/agui", "A `RunAgentInput`, answered with the events of its run."),
+    Endpoint(
+        "post_chat",
+        "post",
+        "/api/v1/chat",
+        "Ask, and hear the reply while it is made. Actions it leads to are queued, never run here.",
+    ),
+)
+"""What `stream_app.py` has beside the conversations' streams. Written out, and compared by a test: to import it would
+make an HTTP v2 app of the first one, which serves this document."""
+
+
 def endpoints() -> list[Endpoint]:
     """Every HTTP function, by path and method."""
     from functions import BLUEPRINTS
@@ -46,7 +59,7 @@ def endpoints() -> list[Endpoint]:
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in BLUEPRINTS:
         app.register_functions(blueprint)
-    found = []
+    found = list(SECOND_APP)
     for function in app.get_functions():
         trigger = function.get_trigger()
         told = trigger.get_dict_repr() if trigger else {}
@@ -101,9 +114,9 @@ _SECURITY: JsonObject = {
 
 def _operation(endpoint: Endpoint, refs: Any) -> JsonObject:
     from functions.operations import OPERATIONS
-    from functions.roles import WHO_MAY, expanded
+    from functions.roles import WHO_MAY, WHO_MAY_STREAM, expanded
 
-    operation, needs = OPERATIONS[endpoint.name], WHO_MAY[endpoint.name]
+    operation, needs = OPERATIONS[endpoint.name], (WHO_MAY | WHO_MAY_STREAM)[endpoint.name]
     told: JsonObject = {"operationId": endpoint.name, "summary": endpoint.says}
     roles = [role for role in ("member", "reviewer", "auditor", "operator") if expanded(frozenset({role})) & needs]
     if roles:
@@ -122,6 +135,8 @@ def _operation(endpoint: Endpoint, refs: Any) -> JsonObject:
 
 
 def _parameters(endpoint: Endpoint, operation: Any, *, signed: bool) -> list[JsonObject]:
+    from functions.operations import EVENT_STREAM
+
     reference = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,64}$"}
     found: list[JsonObject] = [
         {"name": name, "in": "path", "required": True, "schema": reference}
@@ -133,6 +148,8 @@ def _parameters(endpoint: Endpoint, operation: Any, *, signed: bool) -> list[Jso
         headers["Idempotency-Key"] = {"type": "string", "minLength": 1, "maxLength": 200}  # type: ignore[dict-item]
     if "ETag" in operation.headers and operation.takes:
         headers["If-Match"] = {"type": "string"}
+    if operation.gives_type == EVENT_STREAM and not operation.takes:
+        headers["Last-Event-ID"] = {"type": "string", "pattern": "^[0-9]{1,10}$"}
     headers["X-Correlation-Id"] = reference
     return [*found, *({"name": name, "in": "header", "schema": schema} for name, schema in headers.items())]
 
@@ -147,13 +164,13 @@ def _query_schema(query: Any) -> JsonObject:
 
 def _responses(endpoint: Endpoint, operation: Any, refs: Any, *, signed: bool) -> JsonObject:
     schema = refs[operation.gives, "serialization"] if operation.gives else {"type": operation.untyped}
-    good: JsonObject = {"description": "done", "content": {operation.gives_type: {"schema": schema}}}
+    good: JsonObject = {"description": operation.told, "content": {operation.gives_type: {"schema": schema}}}
     if operation.headers:
         good["headers"] = {name: {"schema": {"type": "string"}} for name in operation.headers}
     responses: JsonObject = {str(operation.status): good}
     if operation.also:
         responses[str(operation.also)] = good
-    codes = {400, 401, 403, 500, 503} if signed else {500}
+    codes = {400, 401, 403, 500, 503, *operation.refuses} if signed else {500}
     codes |= {404} if "{" in endpoint.path else set()
     codes |= {409, 413, 415} if operation.takes else set()
     codes |= {422} if operation.idempotent else set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ag_ui.core import RunAgentInput
 from pydantic import BaseModel
 
 from shared.actions.life_cycle import TRANSITIONS as ACTION_TRANSITIONS
@@ -13,6 +14,7 @@ from shared.contracts import (
     approval_answers,
     approval_requests,
     audit_answers,
+    chat_requests,
     conversation_answers,
     conversation_requests,
     history,
@@ -32,7 +34,9 @@ class Query(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """takes, gives: body shapes. other_takes: media types beside JSON. status: of the answer; also: a further one."""
+    """takes, gives: body shapes. other_takes: media types beside JSON. status: of the answer; also: a further one.
+    refuses: status codes beside those that follow from the rest. told: what the answer is, in words.
+    """
 
     gives: type[BaseModel] | None
     takes: type[BaseModel] | None = None
@@ -44,6 +48,8 @@ class Operation(NamedTuple):
     idempotent: bool = False
     may_be_empty: bool = False
     headers: tuple[str, ...] = ()
+    refuses: tuple[int, ...] = ()
+    told: str = "done"
 
     @property
     def untyped(self) -> str:
@@ -62,7 +68,13 @@ POST_MESSAGE = Operation(
 GET_CONVERSATION = Operation(conversation_answers.Conversation, query=PAGE)
 LIST_CONVERSATIONS = Operation(conversation_answers.ConversationPage, query=PAGE)
 SETTINGS = Operation(conversation_answers.ConversationLine, conversation_requests.ConversationSettings)
-STREAM = Operation(None, query=(Query("last_event_id", low=0, high=10**10 - 1, default=0),), gives_type=EVENT_STREAM)
+STREAM = Operation(
+    None,
+    query=(Query("last_event_id", low=0, high=10**10 - 1, default=0), Query("live", ("true",))),
+    gives_type=EVENT_STREAM,
+    told="server-sent events: AG-UI 1.0 events as JSON, whose `id` is their number in the conversation; up to 25 s are "
+    "waited for the next. The second app streams until the reader leaves; the local host leads there with `live=true`.",
+)
 
 OPERATIONS: dict[str, Operation] = {
     "post_transactions": Operation(
@@ -99,6 +111,20 @@ OPERATIONS: dict[str, Operation] = {
     "put_assistant_conversation_settings": SETTINGS,
     "stream_conversation": STREAM,
     "stream_assistant_conversation": STREAM,
+    "post_chat": Operation(
+        None,
+        chat_requests.ChatPost,
+        gives_type=EVENT_STREAM,
+        refuses=(404, 422),
+        told="server-sent events: `token` {text} while the reply is made; then `done` {conversation_id, message_id, "
+        "run_id, status, text, approvals}, or `error` with a problem",
+    ),
+    "post_agui": Operation(
+        None,
+        RunAgentInput,
+        gives_type=EVENT_STREAM,
+        told="server-sent events: the AG-UI 1.0 events of one run, from RUN_STARTED to RUN_FINISHED or RUN_ERROR",
+    ),
     "list_approvals": Operation(
         approval_answers.ApprovalPage,
         query=(

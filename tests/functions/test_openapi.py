@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from functions import openapi
-from functions.roles import WHO_MAY
+from functions.roles import WHO_MAY, WHO_MAY_STREAM
 from shared.contracts.decision_event import TransactionDecisionChanged
 from shared.ledger.events import DECISION_CHANGED, decision_changed
 from shared.ledger.transactions import unclassified
 from tests.bench import facts
 from tests.functions.conftest import App, http_names
+from tests.functions.stream_bench import functions
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -36,11 +37,27 @@ def operations() -> list[dict[str, Any]]:
 
 
 def test_every_http_function_is_described_with_its_roles():
-    assert sorted(one["operationId"] for one in operations()) == http_names()
+    second = {"post_chat", "post_agui"}
+    assert sorted(one["operationId"] for one in operations()) == sorted([*http_names(), *second])
     for one in operations():
         assert one["summary"], one["operationId"]
-        assert bool(one["security"]) == bool(WHO_MAY[one["operationId"]])
+        assert bool(one["security"]) == bool((WHO_MAY | WHO_MAY_STREAM)[one["operationId"]])
         assert ("401" in one["responses"]) == bool(one["security"])
+
+
+def test_the_second_app_is_described_as_it_is():
+    """Its live streams are told of where the first app has the same paths."""
+    paths = openapi.document()["paths"]
+    told = {one.name: one for one in openapi.SECOND_APP}
+    for name, function in functions().items():
+        trigger = function.get_trigger().get_dict_repr()
+        (method,) = [str(getattr(one, "value", one)).lower() for one in trigger["methods"]]
+        operation = paths[f"/api/{trigger['route']}"][method]
+        assert list(operation["responses"]["200"]["content"]) == ["text/event-stream"], name
+        if name in told:
+            says = " ".join(function.get_user_function().__doc__.split())
+            assert told[name] == openapi.Endpoint(name, method, f"/api/{trigger['route']}", says)
+    assert set(told) == {name for name in functions() if not name.startswith("follow_")}
 
 
 def test_every_reference_leads_somewhere():
