@@ -156,7 +156,14 @@ def correlation_of(req: func.HttpRequest) -> str:
     return traced.group(1) if traced else uuid.uuid4().hex
 
 
-def traceparent_of(req: func.HttpRequest) -> str:
+def sent_traceparent(req: func.HttpRequest) -> str:
     """The caller's W3C trace context, or "" when there is none or it is malformed."""
     told: str = req.headers.get("traceparent", "")
     return told if TRACEPARENT.fullmatch(told) else ""
+
+
+def traceparent_of(req: func.HttpRequest) -> str:
+    """The W3C trace context under which what this call causes goes on: our own span's, else the caller's, else ""."""
+    from shared import bootstrap
+
+    return bootstrap.tracer().here().traceparent or sent_traceparent(req)

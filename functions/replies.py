@@ -10,6 +10,7 @@ from typing import Any
 import azure.functions as func
 import orjson
 
+from functions.observation import observed
 from shared.errors import (
     ConfigurationError,
     ConflictError,
@@ -126,18 +127,6 @@ def problem(failed: Exception, *, correlation_id: str) -> func.HttpResponse:
     )
 
 
-def traced(name: str, status: int, correlation_id: str) -> None:
-    """Telemetry of a request, once anything was built to send it; it can fail nothing and wait for nothing."""
-    from shared import bootstrap
-    from shared.contracts.instants import text
-    from shared.contracts.telemetry import trace
-
-    if bootstrap.is_built():
-        delivery = bootstrap.delivery()
-        at = text(delivery.now())
-        delivery.telemetry.emit(trace(name, str(status), at=at, correlation_id=correlation_id))
-
-
 Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
@@ -146,17 +135,15 @@ def answering(handler: Handler) -> Handler:
 
     @wraps(handler)
     async def answered(req: func.HttpRequest) -> func.HttpResponse:
-        from functions.caller import correlation_of
-
-        correlation_id = correlation_of(req)
-        try:
-            reply = await handler(req)
-        except Exception as failed:  # the last border before the host
-            if not isinstance(failed, CountersignError):
-                log.exception("an HTTP function failed", extra={"fields": {"correlation_id": correlation_id}})
-            reply = problem(failed, correlation_id=correlation_id)
-        reply.headers["X-Correlation-Id"] = correlation_id
-        traced(handler.__name__, reply.status_code, correlation_id)
-        return reply
+        with observed(handler.__name__, req) as watched:
+            try:
+                reply = await handler(req)
+            except Exception as failed:  # the last border before the host
+                if not isinstance(failed, CountersignError):
+                    log.exception("an HTTP function failed")
+                reply = problem(failed, correlation_id=watched.correlation_id)
+            reply.headers["X-Correlation-Id"] = watched.correlation_id
+            watched.answered(reply.status_code)
+            return reply
 
     return answered

@@ -12,7 +12,8 @@ import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response, StreamingResponse
 
 from functions.bodies import SMALL_BODY
-from functions.replies import problem, traced
+from functions.observation import observed
+from functions.replies import problem
 
 log = logging.getLogger("countersign.http")
 
@@ -70,18 +71,16 @@ def answering_stream(handler: Handler) -> Handler:
 
     @wraps(handler)
     async def answered(req: Request) -> Response:
-        from functions.caller import correlation_of
-
-        correlation_id = correlation_of(cast(func.HttpRequest, req))  # it looks at the headers alone
-        req.state.correlation_id = correlation_id
-        try:
-            reply = await handler(req)
-        except Exception as failed:  # the last border before the host
-            log.debug("a streaming HTTP function did not answer", exc_info=True)
-            reply = response_of(problem_of(failed, correlation_id))
-        reply.headers["X-Correlation-Id"] = correlation_id
-        traced(handler.__name__, reply.status_code, correlation_id)
-        return reply
+        with observed(handler.__name__, cast(func.HttpRequest, req)) as watched:
+            req.state.correlation_id = watched.correlation_id
+            try:
+                reply = await handler(req)
+            except Exception as failed:  # the last border before the host
+                log.debug("a streaming HTTP function did not answer", exc_info=True)
+                reply = response_of(problem_of(failed, watched.correlation_id))
+            reply.headers["X-Correlation-Id"] = watched.correlation_id
+            watched.answered(reply.status_code)
+            return reply
 
     return answered
 
@@ -91,7 +90,5 @@ def problem_of(failed: Exception, correlation_id: str) -> func.HttpResponse:
     from shared.errors import CountersignError
 
     if not isinstance(failed, CountersignError):
-        log.error(
-            "a streaming HTTP function failed", exc_info=failed, extra={"fields": {"correlation_id": correlation_id}}
-        )
+        log.error("a streaming HTTP function failed", exc_info=failed)
     return problem(failed, correlation_id=correlation_id)

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from shared.settings import Settings, settings_from
+from shared.settings import Settings, settings_from, traces_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +23,25 @@ if TYPE_CHECKING:
     from shared.ports.checkpoint_log import CheckpointLog
     from shared.ports.event_waiter import EventWaiter
     from shared.ports.language_model import LanguageModel
+    from shared.ports.tracer import Tracer
 
 
 @cache
 def settings() -> Settings:
     """The settings of this process."""
     return settings_from(os.environ)
+
+
+@cache
+def tracer() -> Tracer:
+    """Spans when the worker exports telemetry, else none at no cost. Never raises."""
+    from shared.ports.tracer import UNTRACED
+
+    if not traces_in(os.environ):
+        return UNTRACED
+    from shared.adapters.opentelemetry.tracer import OpenTelemetryTracer
+
+    return OpenTelemetryTracer()
 
 
 @cache
@@ -136,6 +149,7 @@ def delivery() -> Delivery:
     from shared.delivery.handling import Delivery, Producer
     from shared.ports.document_store import Schemas
 
+    _log_discreetly()
     folder = _data_folder()
     checkpoints = FileCheckpointLog(folder / "checkpoints.jsonl")
     schemas = Schemas({name: kind.schema_version for name, kind in KINDS.items()})
@@ -153,6 +167,14 @@ def delivery() -> Delivery:
             Producer(line.name, frozenset(line.command_types), frozenset(line.tenants)) for line in settings().producers
         ),
     )
+
+
+def _log_discreetly() -> None:
+    """On Azure every line is JSON and holds nobody's words; a developer's own machine logs as its host does."""
+    if settings().in_azure:
+        from shared.adapters import log_lines
+
+        log_lines.set_up()
 
 
 def is_built() -> bool:
@@ -175,7 +197,7 @@ async def shutdown() -> None:
     if backends.cache_info().currsize:
         for backend in backends().values():
             await backend.close()
-    for built in (waiter, delivery, lanes, model, policy, action_policy, backends, settings):
+    for built in (waiter, delivery, lanes, model, policy, action_policy, backends, tracer, settings):
         built.cache_clear()
 
 

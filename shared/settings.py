@@ -90,6 +90,12 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+def traces_in(environment: Mapping[str, str]) -> bool:
+    """Whether this process exports spans: the Functions worker's own two switches, read as it reads them."""
+    switches = ("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "PYTHON_ENABLE_OPENTELEMETRY")
+    return any(environment.get(name, "").strip().lower() in ("true", "1", "t", "y", "yes") for name in switches)
+
+
 def _auth_mode(environment: Mapping[str, str], *, in_azure: bool) -> str:
     auth_mode = environment.get("AUTH_MODE", "" if in_azure else "dev")
     if auth_mode not in AUTH_MODES:
