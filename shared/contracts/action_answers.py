@@ -22,7 +22,8 @@ class Action(Answer):
     """An action from wish to outcome. code: why it is in its state (docs/reason-codes.md); detail: in words.
 
     decision: of the guard on the wish. reference: the backend's own id of what it did. result: small facts.
-    records: sequences of the audit records that it is sealed in. compensation: how a person undoes it.
+    records: sequences of the audit records that it is sealed in. compensation: how a person undoes it. message_id:
+    what asked for it. intent_run: the run that recorded the intent, "" before it.
     """
 
     action_id: str
@@ -31,10 +32,13 @@ class Action(Answer):
     arguments: dict[str, Any]
     digest: str
     requested_by: str
+    requester_roles: list[str]
     requested_at: Instant
     conversation_id: str
+    message_id: str
     turn: int
     run_id: str
+    command_id: str
     correlation_id: str
     state: ActionState
     decision: Literal["Applied", "Deferred", "Rejected"]
@@ -46,6 +50,7 @@ class Action(Answer):
     backend: str
     idempotency_key: str
     intent_at: Instant
+    intent_run: str = ""
     code: str
     detail: str
     reference: str

@@ -207,11 +207,17 @@ class FindingPage(Answer):
 
 
 class Profile(Answer):
+    """rules: the hash that decisions name beside the policy's: of the own chart and limits, "" without either.
+    updated_by: "" for a profile that uploads alone have made."""
+
     chart: list[str]
     base_currency: str
     time_zone: str
     accounts: list[str]
     review_limit_minor: dict[str, int]
+    rules: str = ""
+    updated_at: Instant = ""
+    updated_by: str = ""
 
 
 class Categories(Answer):
