@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shared.adapters.azure.checkpoint_log import BlobCheckpointLog
+from shared.adapters.azure.document_store import CosmosDocumentStore
 from shared.adapters.azure.telemetry_sink import EventHubsTelemetrySink
 from shared.adapters.embedded.checkpoint_log import FileCheckpointLog
 from shared.adapters.embedded.document_store import SqliteDocumentStore
@@ -17,6 +18,8 @@ from shared.ports.document_store import DocumentStore, Schemas
 from shared.ports.telemetry_sink import TelemetrySink
 from tests.doubles.blob import KEY as ACCOUNT_KEY
 from tests.doubles.blob import BlobContainer
+from tests.doubles.cosmos import running as running_cosmos
+from tests.doubles.cosmos_requests import KEY as COSMOS_KEY
 from tests.doubles.event_hub import HUB, EventHub
 
 KINDS = {"run": 1, "outbox": 1, "receipt": 1, "audit": 1}
@@ -37,11 +40,28 @@ class Clock:
 
 type OpenStore = Callable[[Path, Schemas, Clock], DocumentStore]
 
+
+def cosmos_double(folder: Path, schemas: Schemas, now: Clock) -> CosmosDocumentStore:
+    """A store over the double of Cosmos DB, with a database of its own for each folder."""
+    account = running_cosmos()
+    database = f"{folder.parent.name}-{folder.name}"
+    account.container(database)
+    return CosmosDocumentStore(
+        endpoint=account.endpoint,
+        database=database,
+        container="documents",
+        credential=COSMOS_KEY,
+        schemas=schemas,
+        now=now,
+    )
+
+
 DOCUMENT_STORES: dict[str, OpenStore] = {
     "sqlite-thread": lambda folder, schemas, now: SqliteDocumentStore(folder / "store.db", schemas=schemas, now=now),
     "sqlite-inline": lambda folder, schemas, now: SqliteDocumentStore(
         folder / "store.db", schemas=schemas, now=now, executor="inline"
     ),
+    "cosmos-double": cosmos_double,
 }
 type OpenSink = Callable[[int], TelemetrySink]
 type OpenLog = Callable[[], CheckpointLog]
