@@ -150,6 +150,7 @@ def _parameters(endpoint: Endpoint, operation: Any, *, signed: bool) -> list[Jso
         headers["If-Match"] = {"type": "string"}
     if operation.gives_type == EVENT_STREAM and not operation.takes:
         headers["Last-Event-ID"] = {"type": "string", "pattern": "^[0-9]{1,10}$"}
+        found.append({"name": "live", "in": "query", "schema": {"type": "string", "enum": ["true"]}})
     headers["X-Correlation-Id"] = reference
     return [*found, *({"name": name, "in": "header", "schema": schema} for name, schema in headers.items())]
 

@@ -70,7 +70,7 @@ LIST_CONVERSATIONS = Operation(conversation_answers.ConversationPage, query=PAGE
 SETTINGS = Operation(conversation_answers.ConversationLine, conversation_requests.ConversationSettings)
 STREAM = Operation(
     None,
-    query=(Query("last_event_id", low=0, high=10**10 - 1, default=0), Query("live", ("true",))),
+    query=(Query("last_event_id", low=0, high=10**10 - 1, default=0),),
     gives_type=EVENT_STREAM,
     told="server-sent events: AG-UI 1.0 events as JSON, whose `id` is their number in the conversation; up to 25 s are "
     "waited for the next. The second app streams until the reader leaves; the local host leads there with `live=true`.",

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from functions.openapi import SECOND_APP
 from functions.operations import OPERATIONS
+from tests.functions import stream_bench
 from tests.functions.conftest import App, dev
 
-TAKES = sorted(name for name, operation in OPERATIONS.items() if operation.takes)
+STREAMED = sorted(one.name for one in SECOND_APP)
+TAKES = sorted(name for name, operation in OPERATIONS.items() if operation.takes and name not in STREAMED)
 LISTS = sorted(name for name, operation in OPERATIONS.items() if operation.query)
 WITH_ID = {
     "get_ingestion", "get_transaction", "review_transaction", "get_run", "list_run_audit", "get_parked", "get_erasure",
@@ -59,6 +62,15 @@ HOSTILE: list[tuple[bytes, str, int, str]] = [
 async def send(app: App, name: str, body: bytes, kind: str = "application/json", **more: Any) -> Any:
     route = {"id": "x-1", "conversation": "x-1"} if name in WITH_ID else {}
     return await app.call(name, body, headers={"Content-Type": kind} | more.pop("headers", {}), **route, **more)
+
+
+@pytest.mark.parametrize("name", STREAMED)
+async def test_hostile_bodies_are_refused_by_the_second_app_too(app: App, name: str):
+    for body, kind, status, code in HOSTILE:
+        reply = await stream_bench.call(name, body, headers={"Content-Type": kind})
+        assert (reply.status, reply.body["type"]) == (status, f"urn:countersign:problem:{code}"), body[:60]
+        assert MARKER * 5 not in json.dumps(reply.body)
+        assert reply.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("name", TAKES)
