@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVE = (sys.executable, "-m", "local", "serve", "--port", "0", "--until-stdin-closes")
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+AZURE = ("COSMOS_", "SERVICEBUS_", "EVENTGRID_", "EVENTHUB_", "CHECKPOINTS_", "AZURE_CLIENT_")
+"""How the settings of services on Azure begin."""
 MARK = "made-by-the-main-job"
 """A file in every folder that a job may empty."""
 
@@ -74,7 +76,7 @@ class ChildHost:
     def start(self) -> None:
         """Until it listens; `JobFailedError` with its last words when it does not."""
         # what a developer has set for `make serve` must not send this job's data elsewhere
-        elsewhere = ("WEBSITE_", "OPENAI_", "MODEL", "BANK_")
+        elsewhere = ("WEBSITE_", "OPENAI_", "MODEL", "BANK_", *AZURE)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
         environment |= {"COUNTERSIGN_DATA": str(self.folder), "AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1"}
         with (self.folder / "host.log").open("w", encoding="utf-8") as log:

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.adapters.embedded.lanes import SqliteLanes
+    from shared.connections import Connections
     from shared.delivery.handling import Delivery, Flow
     from shared.guard.action_policy import ActionPolicy
     from shared.guard.policy import Policy
     from shared.ports.action_backend import ActionBackend
     from shared.ports.checkpoint_log import CheckpointLog
+    from shared.ports.document_store import DocumentStore
     from shared.ports.event_waiter import EventWaiter
     from shared.ports.language_model import LanguageModel
     from shared.ports.tracer import Tracer
@@ -64,12 +66,7 @@ def action_policy() -> ActionPolicy:
 @cache
 def backends() -> dict[str, ActionBackend]:
     """What carries out effects outside our own store, by the name that the action policy gives it."""
-    from shared.adapters.web.action_backend import HttpActionBackend
-
-    told = settings()
-    if not told.bank_url:
-        return {}
-    return {"bank": HttpActionBackend(name="bank", base_url=told.bank_url, token=told.bank_token)}
+    return connections().backends()
 
 
 def configuration() -> dict[str, str]:
@@ -105,17 +102,7 @@ def _yaml(setting: str, path: Path) -> dict[str, Any]:
 @cache
 def model() -> LanguageModel | None:
     """The language model that the settings name, or None: then the grammar speaks alone. Nothing is called yet."""
-    told = settings()
-    if not told.model:
-        return None
-    from shared.adapters.web.language_model import OpenAILanguageModel
-
-    return OpenAILanguageModel(
-        name=told.model,
-        fallback=told.model_fallback,
-        api_key=told.openai_api_key,
-        base_url=told.openai_base_url,
-    )
+    return connections().model()
 
 
 @cache
@@ -127,37 +114,40 @@ def lanes() -> SqliteLanes:
 
 
 @cache
+def connections() -> Connections:
+    """Which adapter serves each port of this process. Nothing is opened yet."""
+    from shared.connections import Connections
+
+    return Connections(settings(), now=_now, tracer=tracer(), lanes=lanes, folder=_data_folder)
+
+
+@cache
+def _store() -> DocumentStore:
+    from shared.contracts.kinds import KINDS
+    from shared.ports.document_store import Schemas
+
+    return connections().store(Schemas({name: kind.schema_version for name, kind in KINDS.items()}))
+
+
+@cache
 def waiter() -> EventWaiter:
     """Waits for what is new in a conversation's stream, beside the store of `delivery`."""
-    from shared.adapters.embedded.document_store import SqliteDocumentStore
-    from shared.adapters.embedded.event_waiter import SqliteEventWaiter
-
-    store = delivery().store
-    assert isinstance(store, SqliteDocumentStore)  # noqa: S101  made so below
-    return SqliteEventWaiter(store, _data_folder() / "store.db")
+    return connections().waiter(_store())
 
 
 @cache
 def delivery() -> Delivery:
     """Everything that triggers work with."""
-    from shared.adapters.embedded.checkpoint_log import FileCheckpointLog
-    from shared.adapters.embedded.command_bus import SqliteCommandBus
-    from shared.adapters.embedded.document_store import SqliteDocumentStore
-    from shared.adapters.embedded.event_publisher import SqliteEventPublisher
-    from shared.adapters.embedded.telemetry_sink import JsonLinesTelemetrySink
-    from shared.contracts.kinds import KINDS
     from shared.delivery.handling import Delivery, Producer
-    from shared.ports.document_store import Schemas
 
     _log_discreetly()
-    folder = _data_folder()
-    checkpoints = FileCheckpointLog(folder / "checkpoints.jsonl")
-    schemas = Schemas({name: kind.schema_version for name, kind in KINDS.items()})
+    ports = connections()
+    checkpoints = ports.seen(ports.checkpoints(), "checkpoints", ("append", "latest", "all"))
     return Delivery(
-        store=SqliteDocumentStore(folder / "store.db", schemas=schemas, now=_now),
-        bus=SqliteCommandBus(lanes()),
-        events=SqliteEventPublisher(lanes()),
-        telemetry=JsonLinesTelemetrySink(folder / "telemetry.jsonl", capacity=10_000),
+        store=ports.seen(_store(), "store", ("read", "read_many", "query", "due", "commit", "purge")),
+        bus=ports.seen(ports.bus(), "bus", ("send",)),
+        events=ports.seen(ports.publisher(), "publisher", ("publish",)),
+        telemetry=ports.telemetry(),
         checkpoints=checkpoints,
         now=_now,
         new_salt=_new_salt,
@@ -166,6 +156,7 @@ def delivery() -> Delivery:
         producers=tuple(
             Producer(line.name, frozenset(line.command_types), frozenset(line.tenants)) for line in settings().producers
         ),
+        tracer=tracer(),
     )
 
 
@@ -197,7 +188,21 @@ async def shutdown() -> None:
     if backends.cache_info().currsize:
         for backend in backends().values():
             await backend.close()
-    for built in (waiter, delivery, lanes, model, policy, action_policy, backends, tracer, settings):
+    if connections.cache_info().currsize:
+        await connections().close()
+    for built in (
+        waiter,
+        delivery,
+        _store,
+        connections,
+        lanes,
+        model,
+        policy,
+        action_policy,
+        backends,
+        tracer,
+        settings,
+    ):
         built.cache_clear()
 
 

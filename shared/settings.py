@@ -13,6 +13,9 @@ from shared.contracts.lanes import FROM_OUTSIDE
 from shared.errors import ConfigurationError
 
 AUTH_MODES = ("dev", "easyauth", "jwt")
+ADDRESSES = ("COSMOS_ENDPOINT", "EVENTGRID_TOPIC_ENDPOINT", "CHECKPOINTS_URL")
+NAMESPACES = ("SERVICEBUS_CONNECTION__fullyQualifiedNamespace", "EVENTHUB_CONNECTION__fullyQualifiedNamespace")
+KEYS = ("COSMOS_KEY", "EVENTGRID_TOPIC_KEY", "CHECKPOINTS_KEY", "SERVICEBUS_CONNECTION", "EVENTHUB_CONNECTION")
 ROLES = ("member", "reviewer", "auditor", "operator")
 
 
@@ -23,6 +26,28 @@ class ProducerLine:
     name: str
     command_types: tuple[str, ...]
     tenants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AzureSettings:
+    """Where the services are; "" for what is embedded instead. Keys and connection strings are for emulators: on Azure
+    the app signs in with its identity."""
+
+    cosmos_endpoint: str  # COSMOS_ENDPOINT
+    cosmos_key: str  # COSMOS_KEY
+    cosmos_database: str  # COSMOS_DATABASE
+    cosmos_container: str  # COSMOS_CONTAINER
+    cosmos_regions: tuple[str, ...]  # COSMOS_PREFERRED_REGIONS: by commas, the nearest first
+    service_bus_namespace: str  # SERVICEBUS_CONNECTION__fullyQualifiedNamespace, as the triggers take it
+    service_bus_connection: str  # SERVICEBUS_CONNECTION
+    event_grid_endpoint: str  # EVENTGRID_TOPIC_ENDPOINT
+    event_grid_key: str  # EVENTGRID_TOPIC_KEY
+    event_hubs_namespace: str  # EVENTHUB_CONNECTION__fullyQualifiedNamespace
+    event_hubs_connection: str  # EVENTHUB_CONNECTION
+    event_hub: str  # EVENTHUB_NAME
+    checkpoints_url: str  # CHECKPOINTS_URL: of an immutable blob container
+    checkpoints_key: str  # CHECKPOINTS_KEY
+    client_id: str  # AZURE_CLIENT_ID: of the app's user-assigned identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +76,7 @@ class Settings:
     bank_accounts: tuple[str, ...]  # BANK_ACCOUNTS: `tenant=account` by commas; accounts that a tenant may pay from
     code_version: str  # CODE_VERSION: of what is deployed; metrics carry it with the version of the policy
     first_operators: tuple[str, ...]  # FIRST_OPERATORS: `principal=tenant` by commas; operators to begin with
+    azure: AzureSettings
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -81,6 +107,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         bank_accounts=_bank_accounts(environment.get("BANK_ACCOUNTS", "")),
         code_version=environment.get("CODE_VERSION", "") or "0.1.0",
         first_operators=_first_operators(environment.get("FIRST_OPERATORS", "")),
+        azure=_azure(environment, in_azure=in_azure),
     )
     if settings.model and not (settings.openai_api_key or settings.openai_base_url):
         raise ConfigurationError("MODEL needs OPENAI_API_KEY, or OPENAI_BASE_URL of an endpoint that takes none")
@@ -88,6 +115,45 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         raise ConfigurationError("BANK_URL needs BANK_TOKEN")
     _check_jwt(settings, environment)
     return settings
+
+
+def _azure(environment: Mapping[str, str], *, in_azure: bool) -> AzureSettings:
+    regions = environment.get("COSMOS_PREFERRED_REGIONS", "").split(",")
+    settings = AzureSettings(
+        cosmos_endpoint=environment.get("COSMOS_ENDPOINT", ""),
+        cosmos_key=environment.get("COSMOS_KEY", ""),
+        cosmos_database=environment.get("COSMOS_DATABASE", "") or "countersign",
+        cosmos_container=environment.get("COSMOS_CONTAINER", "") or "documents",
+        cosmos_regions=tuple(region.strip() for region in regions if region.strip()),
+        service_bus_namespace=environment.get("SERVICEBUS_CONNECTION__fullyQualifiedNamespace", ""),
+        service_bus_connection=environment.get("SERVICEBUS_CONNECTION", ""),
+        event_grid_endpoint=environment.get("EVENTGRID_TOPIC_ENDPOINT", ""),
+        event_grid_key=environment.get("EVENTGRID_TOPIC_KEY", ""),
+        event_hubs_namespace=environment.get("EVENTHUB_CONNECTION__fullyQualifiedNamespace", ""),
+        event_hubs_connection=environment.get("EVENTHUB_CONNECTION", ""),
+        event_hub=environment.get("EVENTHUB_NAME", "") or "telemetry",
+        checkpoints_url=environment.get("CHECKPOINTS_URL", ""),
+        checkpoints_key=environment.get("CHECKPOINTS_KEY", ""),
+        client_id=environment.get("AZURE_CLIENT_ID", ""),
+    )
+    _check_azure(environment, in_azure=in_azure)
+    return settings
+
+
+def _check_azure(environment: Mapping[str, str], *, in_azure: bool) -> None:
+    """On Azure every service has its address, and nothing but the app's identity opens it: there is no disk to fall
+    back on, and a key in a setting is a key that somebody has."""
+    schemes = ("https",) if in_azure else ("https", "http")
+    for name in ADDRESSES:
+        told = environment.get(name, "")
+        if told and not (urlsplit(told).hostname and urlsplit(told).scheme in schemes):
+            raise ConfigurationError(f"{name} takes an address, {' or '.join(schemes)}")
+    if not in_azure:
+        return
+    if missing := [name for name in (*ADDRESSES, *NAMESPACES) if not environment.get(name)]:
+        raise ConfigurationError(f"on Azure these must be set: {', '.join(missing)}")
+    if keys := [name for name in KEYS if environment.get(name)]:
+        raise ConfigurationError(f"on Azure the app signs in with its identity: remove {', '.join(keys)}")
 
 
 def traces_in(environment: Mapping[str, str]) -> bool:

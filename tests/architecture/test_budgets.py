@@ -11,7 +11,7 @@ ROOMS = ("functions", "shared", "local")
 MODULES = sorted([ROOT / "function_app.py", *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))])
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "service", "misc"}
 CORE = [path for path in MODULES if "shared" in path.parts and not {"adapters"} & set(path.parts)]
-CORE = [path for path in CORE if path.name not in ("bootstrap.py", "settings.py")]
+CORE = [path for path in CORE if path.name not in ("bootstrap.py", "connections.py", "settings.py")]
 OUTSIDE_WORLD = {"time", "random", "secrets", "threading", "socket", "subprocess", "os", "pathlib", "io", "shutil"}
 CLOCKS = re.compile(r"\b(datetime\.now|datetime\.utcnow|date\.today|uuid\.uuid[14]|time\.time|open)\(")
 

@@ -13,12 +13,14 @@ import pytest
 
 from functions import BLUEPRINTS, caller, tokens
 from shared import bootstrap
+from shared.settings import ADDRESSES, KEYS, NAMESPACES
 from tests.bench import facts
 
 SETTINGS = (
     "AUTH_MODE", "WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME", "TENANT_CLAIM", "ROLES_CLAIM", "FIRST_OPERATORS",
     "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URI", "OUTSIDE_PRODUCERS", "COUNTERSIGN_POLICY",
     "COUNTERSIGN_ACTION_POLICY", "BANK_URL", "BANK_TOKEN", "BANK_ACCOUNTS", "CODE_VERSION",
+    *ADDRESSES, *NAMESPACES, *KEYS,
 )  # fmt: skip
 ALL_ROLES = "member,reviewer,auditor,operator"
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from local.child_host import AZURE
 from tests.bench import facts
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ class LocalHost:
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", program, "serve", "--port", "0", "--data", str(self.data)],
-                cwd=ROOT, env={**os.environ, **self._environment}, stdout=subprocess.PIPE, stderr=log, text=True,
+                cwd=ROOT, env=_own_environment() | self._environment, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         timer = threading.Timer(30, self.process.kill)
         timer.start()
@@ -179,6 +180,11 @@ class LocalHost:
         """Messages in the file, scheduled ones too."""
         with closing(sqlite3.connect(f"file:{self.data / 'lanes.db'}?mode=ro", uri=True, timeout=10)) as connection:
             return connection.execute("SELECT count(*) FROM message").fetchone()[0]
+
+
+def _own_environment() -> dict[str, str]:
+    """Ours, without what a live test was told of services elsewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(AZURE)}
 
 
 def wait_for(look: Callable[[], Any], what: str, seconds: float = 30) -> Any:

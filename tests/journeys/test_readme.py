@@ -72,13 +72,14 @@ def test_every_setting_the_readme_names_is_read_and_the_other_way_round():
     read = settings_read()
     section = README.partition("## Settings")[2].partition("## ")[0]
     table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
-    assert set(re.findall(r"`([A-Z][A-Z_]+)`", table)) == read
+    assert set(re.findall(r"`([A-Z][A-Z_]+(?:__[A-Za-z]+)?)`", table)) == read
 
 
 def settings_read() -> set[str]:
     """The names that settings.py reads, without the platform's own."""
     settings = (ROOT / "shared" / "settings.py").read_text(encoding="utf-8")
-    named = set(re.findall(r'environment(?:\.get\(|, )"([A-Z_]+)"', settings))
+    named = set(re.findall(r'environment(?:\.get\(|, )"([A-Z_]+(?:__[A-Za-z]+)?)"', settings))
+    named |= set(re.findall(r'"(PYTHON_[A-Z_]+)"', settings))
     return {name for name in named if not name.startswith("WEBSITE_")}
 
 
