@@ -123,8 +123,8 @@ def pointer(parts: tuple[int | str, ...]) -> str:
 
 
 def _message(kind: str, message: str) -> str:
-    """Messages of our own validators may quote what they refused."""
-    return "is not a valid value" if kind == "value_error" else message[:200]
+    """Messages of our own validators, and of what tells shapes apart, may quote what they refused."""
+    return "is not a valid value" if kind in ("value_error", "union_tag_invalid") else message[:200]
 
 
 def fingerprint_of(*parts: Any) -> str:

@@ -6,6 +6,7 @@ the request itself is a problem with a status; from the first event on the run a
 RUN_ERROR.
 """
 
+import json
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -164,4 +165,12 @@ def _end(run: ClientRun, ended: Ended, correlation_id: str) -> list[Event]:
 
 
 def _encoded(events: list[Event]) -> bytes:
-    return b"".join(frame(orjson.dumps(event)) for event in events)
+    return b"".join(frame(_json(event)) for event in events)
+
+
+def _json(event: Event) -> bytes:
+    """What a client has sent goes back to it as it came, half a surrogate pair and a number of any size included."""
+    try:
+        return orjson.dumps(event)
+    except TypeError:
+        return json.dumps(event).encode()

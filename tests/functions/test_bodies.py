@@ -226,3 +226,26 @@ async def test_hostile_headers_are_never_our_fault(app: App):
         for value in ("", ";;;", "=", "\x00", "é" * 10, "x" * 10_000, "a; tenants=" + ",".join(map(str, range(3_000)))):
             reply = await app.call("put_profile", VALID["put_profile"], headers={name: value}, as_=dev())
             assert reply.status < 500, (name, value[:20], reply.body)
+
+
+RUN = {
+    "threadId": "t-1",
+    "runId": "r-1",
+    "protocolVersion": "1.0",
+    "state": {"countersign": {"left": ["a"]}},
+    "messages": [{"id": "u", "role": "user", "content": [{"type": "text", "text": "help"}]}],
+    "tools": [{"name": "n", "description": "d", "parameters": {}}],
+    "context": [{"description": "d", "value": "v"}],
+    "forwardedProps": {},
+    "resume": [{"interruptId": "i", "status": "cancelled", "payload": {"approved": False, "cardDigest": "0" * 64}}],
+}
+
+
+async def test_each_field_of_a_run_spoilt_in_each_way_is_an_answer_and_never_our_fault(app: App):
+    for place, value in ((place, value) for place in places(RUN) for value in WRONG_VALUES):
+        reply = await stream_bench.call("post_agui", with_value(RUN, place, value))
+        assert reply.status in (200, 400), (place, value, reply.body)
+        told = [frame.data for frame in await reply.frames() if frame.data]
+        assert "unexpected_error" not in json.dumps([reply.body, told[-1:]]), (place, value)
+        assert MARKER not in json.dumps(reply.body)
+    await stream_bench.settled()
