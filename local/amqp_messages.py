@@ -17,10 +17,10 @@ import proton
 
 from local import amqp_values as amqp
 from local.amqp_values import MalformedError, Timestamp, Value
-from shared.adapters.embedded.command_bus import MAX_ID_CHARACTERS, MAX_PROPERTIES_BYTES
 from shared.adapters.embedded.lane_receiver import Received
 from shared.adapters.embedded.lanes import NewMessage
 from shared.contracts.lanes import DEAD_LETTER_SUFFIX, Lane
+from shared.ports.command_bus import MAX_ID_CHARACTERS, MAX_PROPERTIES_BYTES
 
 MAX_MESSAGE_BYTES = 262_144
 """A transfer, batch or not, with all it carries: the standard tier's limit."""

@@ -19,6 +19,7 @@ from shared.contracts.instants import text
 from shared.contracts.lanes import Lane
 from shared.errors import RetryableError, TerminalError
 from shared.ports.command_bus import MAX_BODY_BYTES, CommandBus, OutgoingMessage
+from tests.conformance.service_bus import AmqpHost, needs_amqp
 from tests.unit.local.clock import Clock
 
 LANES = {
@@ -45,6 +46,8 @@ class Bench(Protocol):
 
     async def crash_and_restart(self) -> None: ...
 
+    async def open(self) -> None: ...
+
     async def close(self) -> None: ...
 
     def instant(self, seconds_from_now: float) -> str: ...
@@ -57,6 +60,8 @@ class SqliteBench:
         self.clock = Clock()
         self._folder = folder
         self._executor = executor
+
+    async def open(self) -> None:
         self._open()
 
     def _open(self) -> None:
@@ -66,25 +71,11 @@ class SqliteBench:
         self.receiver.load()
 
     async def arrived(self, lane: str) -> list[Arrived]:
-        found, holder = [], None
-        while True:
-            if LANES[lane].sessions:
-                holder = self.receiver.accept_session(lane)
-                if holder is None:
-                    return found
-            while (received := self.receiver.receive(lane, holder)) is not None:
-                m = received.message
-                found.append(Arrived(m.message_id, m.session_id, m.body, m.correlation_id, m.subject, m.properties))
-                self.receiver.complete(received)
-            if holder is None:
-                return found
-            self.receiver.release_session(lane, holder)
+        return taken_from(self.receiver, lane)
 
     async def later(self, seconds: float) -> None:
         self.clock.now += seconds
-        self.receiver.tick()
-        for _ in range(10):  # what is due goes through the writer's thread
-            await asyncio.sleep(0.003)
+        await brought_out(self.receiver)
 
     async def crash_and_restart(self) -> None:
         """Nothing is told to the old one: its file is opened again beside it."""
@@ -101,15 +92,71 @@ class SqliteBench:
         return text(self.clock.datetime(seconds_from_now))
 
 
+class ServiceBusBench:
+    """The Azure adapter, through Microsoft's SDK and a socket, to the local host's AMQP listener."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self._host = AmqpHost(folder, LANES, clock=self.clock)
+
+    async def open(self) -> None:
+        from shared.adapters.azure.command_bus import ServiceBusCommandBus
+
+        await self._host.start()
+        self.bus = ServiceBusCommandBus(connection_string=self._host.connection_string, lanes=LANES)
+
+    async def arrived(self, lane: str) -> list[Arrived]:
+        return taken_from(self._host.receiver, lane)
+
+    async def later(self, seconds: float) -> None:
+        self.clock.now += seconds
+        await brought_out(self._host.receiver)
+
+    async def crash_and_restart(self) -> None:
+        await self._host.crash_and_restart()
+
+    async def close(self) -> None:
+        await self.bus.close()
+        await self._host.stop()
+
+    def instant(self, seconds_from_now: float) -> str:
+        return text(self.clock.datetime(seconds_from_now))
+
+
+def taken_from(receiver: LaneReceiver, lane: str) -> list[Arrived]:
+    """What is ready, completed."""
+    found, holder = [], None
+    while True:
+        if LANES[lane].sessions:
+            holder = receiver.accept_session(lane)
+            if holder is None:
+                return found
+        while (received := receiver.receive(lane, holder)) is not None:
+            m = received.message
+            found.append(Arrived(m.message_id, m.session_id, m.body, m.correlation_id, m.subject, m.properties))
+            receiver.complete(received)
+        if holder is None:
+            return found
+        receiver.release_session(lane, holder)
+
+
+async def brought_out(receiver: LaneReceiver) -> None:
+    receiver.tick()
+    for _ in range(10):  # what is due goes through the writer's thread
+        await asyncio.sleep(0.003)
+
+
 ADAPTERS: dict[str, Callable[[Path], Bench]] = {
     "sqlite": lambda folder: SqliteBench(folder, "thread"),
     "sqlite-inline": lambda folder: SqliteBench(folder, "inline"),
+    "service-bus": ServiceBusBench,
 }
 
 
-@pytest.fixture(params=sorted(ADAPTERS))
+@pytest.fixture(params=["sqlite", "sqlite-inline", pytest.param("service-bus", marks=needs_amqp)])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     made = ADAPTERS[request.param](tmp_path)
+    await made.open()
     yield made
     await made.close()
 
@@ -238,8 +285,10 @@ async def test_a_ping_says_that_something_could_be_sent(bench: Bench):
     await bench.bus.ping()
 
 
-async def test_a_bus_that_cannot_write_says_try_again(tmp_path: Path):
-    closed = SqliteBench(tmp_path, "thread")
+@pytest.mark.parametrize("name", ["sqlite", pytest.param("service-bus", marks=needs_amqp)])
+async def test_a_bus_that_cannot_write_says_try_again(tmp_path: Path, name: str):
+    closed = ADAPTERS[name](tmp_path)
+    await closed.open()
     await closed.close()
     with pytest.raises(RetryableError):
         await closed.bus.send([message("m-1")])
