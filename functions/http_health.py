@@ -18,7 +18,8 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="ready", methods=["GET"])
 @answering
 async def ready(req: func.HttpRequest) -> func.HttpResponse:
-    """Whether a command could be accepted now: store, bus and publisher, each asked for at most two seconds."""
+    """Whether a command could be accepted now: store, bus and publisher, each asked for at most two seconds; beside
+    them how checkpoints, bank, model and second app are."""
     from functions.readiness import readiness
 
     del req

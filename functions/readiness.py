@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from shared.errors import CountersignError
 
 PING_SECONDS = 2.0
+NEEDED = ("store", "bus", "publisher")
+"""Without one of these no traffic should come here. While something else fails commands are accepted and kept."""
+BESIDE: dict[str, Callable[[], str]] = {}
+"""What runs beside the app and tells of itself ("ok", or why not); the local host names its second app here."""
 
 
 async def readiness() -> dict[str, Any]:
-    """{"ready", "checks": {name: "ok" or why not}, "telemetry_dropped"}. Never raises for what is merely missing."""
+    """{"ready", "checks": {name: "ok" or why not}, "telemetry_dropped"}. Never raises for what is merely missing.
+
+    Checks: those of `NEEDED`, `checkpoints`, backends by name, `model` when one is configured, those of `BESIDE`.
+    """
     from shared import bootstrap
+    from shared.contracts.kinds import SYSTEM_PARTITION
 
     try:
         delivery = bootstrap.delivery()
+        backends = bootstrap.backends()
     except CountersignError as failed:
         return {"ready": False, "checks": {"configuration": str(failed)}, "telemetry_dropped": 0}
-    pings = {"store": delivery.store.ping, "bus": delivery.bus.ping, "publisher": delivery.events.ping}
+    pings: dict[str, Callable[[], Awaitable[Any]]] = {
+        "store": delivery.store.ping,
+        "bus": delivery.bus.ping,
+        "publisher": delivery.events.ping,
+        "checkpoints": lambda: delivery.checkpoints.latest(SYSTEM_PARTITION),
+    }
+    pings |= {name: partial(backend.ping, timeout_seconds=PING_SECONDS) for name, backend in backends.items()}
     answers = await asyncio.gather(*(_asked(ping) for ping in pings.values()))
     checks = dict(zip(pings, answers, strict=True))
-    ready = all(answer == "ok" for answer in answers)
+    ready = all(checks[name] == "ok" for name in NEEDED)
+    if bootstrap.settings().model:
+        checks["model"] = "ok"  # it is configured; asking it would cost tokens
+    checks |= {name: status() for name, status in BESIDE.items()}
     return {"ready": ready, "checks": checks, "telemetry_dropped": delivery.telemetry.dropped}
 
 
-async def _asked(ping: Callable[[], Awaitable[None]]) -> str:
+async def _asked(ping: Callable[[], Awaitable[Any]]) -> str:
     try:
         async with asyncio.timeout(PING_SECONDS):
             await ping()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
+from functions.readiness import BESIDE
 from local import host_json
 from local.event_grid import EventGrid, retry_scale
 from local.http_app import HttpApp
@@ -133,6 +134,7 @@ class Host:
         self._ticker = asyncio.get_running_loop().create_task(self._tick())
         if self._stream is not None:
             self._stream.start()
+            BESIDE["stream"] = self._stream.health
 
     async def stop(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Accept nothing more, let what runs end within the grace, cut the rest, close the app's resources."""
@@ -155,6 +157,7 @@ class Host:
     async def _close(self) -> None:
         """What the functions worked with, once none of them runs."""
         if self._stream is not None:
+            BESIDE.clear()
             await self._stream.stop()
         if self._receiver is not None:
             await self._receiver.close()

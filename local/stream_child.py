@@ -104,6 +104,11 @@ class StreamChild:
         state = self._state.result()
         return "running" if isinstance(state, Up) else state.reason
 
+    def health(self) -> str:
+        """`ok`, or why it does not serve (yet)."""
+        status = self.status()
+        return "ok" if status == "running" else status
+
     async def _watch(self) -> None:
         while True:
             began = time.monotonic()

@@ -198,7 +198,8 @@ async def test_it_is_alive_whatever_is_broken(app: App, settings: Callable[..., 
 
 async def test_ready_names_what_fails_and_why(app: App, monkeypatch: pytest.MonkeyPatch):
     good = await app.call("ready")
-    assert (good.status, good.body["checks"]) == (200, {"store": "ok", "bus": "ok", "publisher": "ok"})
+    fine = {"store": "ok", "bus": "ok", "publisher": "ok", "checkpoints": "ok"}
+    assert (good.status, good.body["checks"]) == (200, fine)
     answers.Readiness.model_validate(good.body)
 
     async def down() -> None:
@@ -213,8 +214,17 @@ async def test_ready_names_what_fails_and_why(app: App, monkeypatch: pytest.Monk
     monkeypatch.setattr(delivery.bus, "ping", silent)
     bad = await app.call("ready")
     assert (bad.status, bad.body["checks"]) == (
-        503, {"store": "the disk is full", "bus": "no answer within 0.05 s", "publisher": "ok"},
+        503, {**fine, "store": "the disk is full", "bus": "no answer within 0.05 s"},
     )  # fmt: skip
+    await delivery.checkpoints.close()
+    assert "closed" in (await app.call("ready")).body["checks"]["checkpoints"]
+
+
+async def test_a_bank_that_is_down_is_told_and_keeps_nobody_away(app: App, settings: Callable[..., None]):
+    settings(BANK_URL="http://127.0.0.1:1", BANK_TOKEN="token", MODEL="gpt", OPENAI_API_KEY="k")  # noqa: S106
+    ready = await app.call("ready")
+    assert (ready.status, ready.body["checks"]["model"]) == (200, "ok")
+    assert ready.body["checks"]["bank"] not in ("", "ok")
 
 
 async def test_a_store_that_is_down_is_503_with_a_time_to_come_back(app: App, monkeypatch: pytest.MonkeyPatch):
