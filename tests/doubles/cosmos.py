@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -34,8 +36,12 @@ def running() -> CosmosDouble:
 class CosmosDouble:
     """An account on 127.0.0.1, served from a thread of its own, so that any event loop may ask."""
 
-    def __init__(self, *, consistency: str = "Strong") -> None:
+    def __init__(self, *, consistency: str = "Strong", certificate: Path | None = None) -> None:
         self.consistency = consistency
+        self._tls = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
         self.account_requests = 0
         self._containers: dict[str, Served] = {}
         self._loop = asyncio.new_event_loop()
@@ -65,9 +71,9 @@ class CosmosDouble:
         app.router.add_route("*", "/{path:.*}", self._serve)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls).start()
         host, port = runner.addresses[0][:2]
-        return runner, f"http://{host}:{port}"
+        return runner, f"{'https' if self._tls else 'http'}://{host}:{port}"
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         parts = [urllib.parse.unquote(part) for part in request.rel_url.raw_path.strip("/").split("/")]

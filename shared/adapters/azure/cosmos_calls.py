@@ -53,12 +53,15 @@ class CosmosCalls:
         `RetryableError("store_unavailable")`, or `TerminalError("commit_too_large")`.
         """
         end, pause = time.monotonic() + budget_seconds, FIRST_PAUSE_SECONDS
+        told: Exception | None = None
         while True:
             try:
                 async with asyncio.timeout(min(ATTEMPT_SECONDS, max(0.001, end - time.monotonic()))):
                     container = await self._container.opened()
                     return await work(container, {"raw_response_hook": self._hook(operation)})
             except (AzureError, TimeoutError) as error:
+                # with no time left for an answer, the one before says more; so does why nothing could be opened
+                told = (told or self._container.trouble or error) if isinstance(error, TimeoutError) else error
                 failure = judged(error)
                 if failure.status in or_on:
                     raise
@@ -66,7 +69,7 @@ class CosmosCalls:
                     raise TerminalError("commit_too_large", "Cosmos DB takes 2 MB in one commit: split it") from error
                 wait = failure.seconds if failure.seconds is not None else pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
                 if not failure.again or time.monotonic() + wait >= end:
-                    raise _unavailable(operation, failure, error) from error
+                    raise _unavailable(operation, told) from error
             await asyncio.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -100,8 +103,11 @@ def _seconds(milliseconds: object) -> float | None:
     return None if milliseconds is None else max(0.0, float(str(milliseconds)) / 1000)
 
 
-def _unavailable(operation: str, failure: Failure, error: Exception) -> RetryableError:
+def _unavailable(operation: str, error: Exception) -> RetryableError:
     """Says what failed in a few words: the SDK's own message may be pages."""
+    if isinstance(error, RetryableError):
+        return error
+    failure = judged(error)
     what = f"status {failure.status}" if failure.status else type(error).__name__
     return RetryableError(
         f"Cosmos DB did not answer {operation}: {what}", retry_after_seconds=failure.seconds, code="store_unavailable"

@@ -39,14 +39,20 @@ class CosmosContainer:
         self._opening: asyncio.Task[ContainerProxy] | None = None
         self._client: CosmosClient | None = None
         self._closed = False
+        self.trouble: Exception | None = None  # why it could not be opened the last time
 
     async def opened(self) -> ContainerProxy:
         """The container. `RetryableError("store_closed")` after `close`, and whatever the SDK raises."""
         if self._closed:
-            raise RetryableError("the store is closed; another instance may take over", code="store_closed")
+            raise _closed()
         if self._opening is None or (self._opening.done() and not _succeeded(self._opening)):
             self._opening = asyncio.create_task(self._open())
-        return await asyncio.shield(self._opening)
+        try:
+            return await asyncio.shield(self._opening)
+        except asyncio.CancelledError:
+            if self._opening.cancelled():  # by `close`, not the caller by somebody
+                raise _closed() from None
+            raise
 
     async def close(self) -> None:
         """Close the client, also one that is just being opened."""
@@ -69,11 +75,13 @@ class CosmosContainer:
         except CosmosResourceNotFoundError as error:
             await client.close()
             missing = f"there is no database {database!r} with a container {name!r} at {self._where.endpoint}"
-            raise RetryableError(missing, code="store_unavailable") from error
-        except BaseException:
+            self.trouble = RetryableError(missing, code="store_unavailable")
+            raise self.trouble from error
+        except BaseException as error:
+            self.trouble = error if isinstance(error, Exception) else self.trouble
             await client.close()
             raise
-        self._client = client
+        self._client, self.trouble = client, None
         return container
 
     def _signed_in(self) -> str | AsyncTokenCredential:
@@ -95,6 +103,10 @@ class CosmosContainer:
             "preferred_locations": list(self._where.preferred_regions),
             "user_agent_suffix": "countersign",
         }
+
+
+def _closed() -> RetryableError:
+    return RetryableError("the store is closed; another instance may take over", code="store_closed")
 
 
 def _succeeded(task: asyncio.Task[ContainerProxy]) -> bool:
