@@ -98,7 +98,7 @@ def feedback(
         partition,
         conversation_id,
         turn=body["turn"],
-        key=f"{body['action_id']}-{body['state']}",
+        key=f"{body['action_id']}-{run['run_id']}",  # not the state: a person may have to look twice
         text=text,
         at=at,
         run_id=run["run_id"],

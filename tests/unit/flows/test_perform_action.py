@@ -172,6 +172,27 @@ async def test_a_replay_of_what_the_bank_never_saw_does_nothing(bench: Bench, ba
     assert "perform" not in backend.asked
 
 
+async def test_a_person_may_have_to_look_twice_at_one_action(bench: Bench, backend: FakeBank):
+    """The request was given up and sent round again by an operator; then the bank falls silent over the effect."""
+    action_id = await wish(bench)
+    await sign(bench, action_id, "bob")
+    bench.delivery.flows["ResolveParked"] = ResolveParkedFlow()  # type: ignore[index]
+    backend.silent = True
+    assert (await deliver(bench, limit=20))[-1] == "parked"
+    backend.silent = False
+    bench.clock.forward(minutes=3)
+    await _replay(bench)
+    assert await deliver_one(bench) == "committed"
+    backend.silent = True
+    bench.clock.forward(minutes=16)
+    assert await deliver(bench) == ["parked"]
+    action = await action_of(bench, action_id)
+    assert (action["state"], action["code"]) == ("needs_review", "effect_unconfirmed")
+    first, second = await told(bench)
+    assert "nothing was done" in first
+    assert "nobody can tell yet whether it was done" in second
+
+
 async def test_an_action_switched_off_after_the_intent_is_not_carried_out(bench: Bench, backend: FakeBank):
     action_id = await _intended(bench)
     object.__setattr__(bench.delivery, "flows", flows_of(backend, action_policy(enabled=False)))
