@@ -29,8 +29,8 @@ MAX_CARDS = 200
 """Cards that one firing looks at, the most overdue first; the next firing looks at the rest."""
 RECORDED = {WARN: "approval_warned", ESCALATE: "approval_escalated", EXPIRE: "approval_expired"}
 SEVERITY = {WARN: "Warning", ESCALATE: "Error", EXPIRE: "Warning"}
-UNSETTLED = frozenset({"waiting", "requested"})
-"""An action that nothing has been tried for: when its card expires, it is cancelled."""
+UNSETTLED = frozenset({"waiting", "requested", "needs_review"})
+"""An action without an intent on the record: when its card expires, it is cancelled."""
 
 
 async def age_approvals(delivery: Delivery, *, limit: int = MAX_CARDS) -> int:
@@ -120,6 +120,6 @@ def _said(moment: str, before: Body) -> str:
 
 
 def _cancelled(action: Document, moment: str, at: str) -> list[Document]:
-    if moment != EXPIRE or action.body["state"] not in UNSETTLED:
+    if moment != EXPIRE or action.body["state"] not in UNSETTLED or action.body["intent_at"]:
         return []
     return [actions.moved(action, "cancelled", at=at, code="approval_expired", detail="its time ran out")]

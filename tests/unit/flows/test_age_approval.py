@@ -97,6 +97,20 @@ async def test_an_approval_that_was_never_used_goes_stale(bench: Bench):
     assert "could be carried out" in (await notices(bench.delivery))[-1]
 
 
+@pytest.mark.parametrize(("intent_at", "state"), [("", "cancelled"), ("2026-03-01T12:00:00Z", "needs_review")])
+async def test_a_request_that_was_given_up_ends_with_its_card_unless_it_was_tried(
+    bench: Bench, intent_at: str, state: str
+):
+    """Its request was parked while the bank was down: nothing was done, and after the card nothing can be."""
+    approval_id = await ask(bench.delivery)
+    await answer(bench.delivery, approval_id)
+    await deliver(bench)
+    await altered(bench.delivery, f"action:{approval_id}", state="needs_review", intent_at=intent_at)
+    bench.clock.forward(minutes=241)
+    assert await age_approvals(bench.delivery) == 1
+    assert (await action_of(bench.delivery, approval_id))["state"] == state
+
+
 async def test_an_action_on_its_way_is_not_called_back(bench: Bench):
     """The card is consumed with the intent; nothing is due for it any more."""
     approval_id = await ask(bench.delivery)
