@@ -78,15 +78,16 @@ class AgeApprovalFlow:
         wish: AgeApproval = work.command.payload
         stored, action = steps.card_and_action(work, wish.approval_id)
         card, at = aged(stored, wish.moment, at=work.at), work.at
-        if wish.moment != EXPIRE:  # an end needs no proof
-            await steps.unaltered(work, stored, action)
+        wrong = await self._alteration(work, stored, action)
         said = _said(wish.moment, stored.body)
         notices = [steps.notice(work.partition, card.body, key=wish.moment, text=said, run=work.run, at=at)]
         cancelled = _cancelled(action, wish.moment, at)
         recorded = RECORDED[wish.moment]
         done = stage("approval", "Succeeded", order=1, at=at, code=recorded, rationale=said)
-        noted = signal(recorded, SEVERITY[wish.moment], said, at=at, requires_human=wish.moment != EXPIRE)
-        entries = [steps.entry(recorded, work, card.body, who=TIMER, expires_at=card.body["expires_at"])]
+        noted = [signal(recorded, SEVERITY[wish.moment], said, at=at, requires_human=wish.moment != EXPIRE)]
+        noted += [signal("record_altered", "Critical", wrong, at=at)] if wrong else []
+        found = {"altered": wrong} if wrong else {}
+        entries = [steps.entry(recorded, work, card.body, who=TIMER, expires_at=card.body["expires_at"], **found)]
         ids = {"run_id": work.run["run_id"], "command_id": work.command.command_id}
         correlation_id = work.command.correlation_id
         entries += [
@@ -94,12 +95,20 @@ class AgeApprovalFlow:
             for one in cancelled
         ]
         return Outcome(
-            run=with_signals(moved_to(with_stages(work.run, [done]), "Completed", at=at), [noted]),
+            run=with_signals(moved_to(with_stages(work.run, [done]), "Completed", at=at), noted),
             entries=entries,
             writes=[card, *cancelled, *notices],
             merges=[steps.telling(card.body, run=work.run, now=work.now, notices=notices)],
             answer={"approval_id": wish.approval_id, "moment": wish.moment, "state": card.body["state"]},
         )
+
+    @staticmethod
+    async def _alteration(work: Work, card: Document, action: Document) -> str:
+        """Time ends a card that somebody has altered, too; then the record says so, because the end seals it anew."""
+        if work.command.payload.moment == EXPIRE:
+            return await steps.altered(work, card, action)
+        await steps.unaltered(work, card, action)
+        return ""
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
         del command, documents, run, reason  # a timer's command never travels on a lane, so it is never parked

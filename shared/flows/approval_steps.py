@@ -39,12 +39,15 @@ async def unaltered(work: Work, *documents: Document) -> None:
 
     `StateConflictError("record_altered")` names what is not as it was committed.
     """
+    if wrong := await altered(work, *documents):
+        raise StateConflictError(f"what is stored is not what was committed: {wrong}", code="record_altered")
+
+
+async def altered(work: Work, *documents: Document) -> str:
+    """The first of the documents that is not as it was committed, in words that name it, or ""."""
     wanted = {id_ for document in documents for id_ in record_ids(document)}
     records = await work.store.read_many(work.partition, [*sorted(wanted), HEAD_ID])
-    for document in documents:
-        wrong = alteration(document, records)
-        if wrong:
-            raise StateConflictError(f"what is stored is not what was committed: {wrong}", code="record_altered")
+    return next((wrong for document in documents if (wrong := alteration(document, records))), "")
 
 
 def entry(what: str, work: Work, body: Body, *, who: Who, **payload: Any) -> Entry:

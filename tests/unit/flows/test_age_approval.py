@@ -129,14 +129,21 @@ async def test_one_broken_card_holds_up_no_other(bench: Bench):
     assert [(await card_of(bench.delivery, one))["escalated_at"] != "" for one in ids] == [False, False, True, True]
 
 
-async def test_altered_cards_are_not_sealed_anew_but_time_still_ends_them(bench: Bench):
+@pytest.mark.parametrize("kind", ["approval", "action"])
+async def test_time_ends_an_altered_card_too_and_the_record_keeps_that_it_was_altered(bench: Bench, kind: str):
     approval_id = await ask(bench.delivery)
-    await altered(bench.delivery, f"approval:{approval_id}", quorum=0)
+    await altered(bench.delivery, f"{kind}:{approval_id}", risk="low")
     bench.clock.forward(minutes=61)
     assert await age_approvals(bench.delivery) == 0
     bench.clock.forward(minutes=200)
     assert await age_approvals(bench.delivery) == 1
     assert (await card_of(bench.delivery, approval_id))["state"] == "expired"
+    chain = (await bench.store.query("household", "audit", limit=50)).documents
+    (expiry,) = [one.body for one in chain if one.body["what"] == "approval_expired"]
+    assert f"{kind}:{approval_id} differs" in expiry["payload"]["altered"]
+    run = await bench.store.read("household", f"run:{expiry['ids']['run']}")
+    assert run is not None
+    assert ("record_altered", "Critical") in [(one["code"], one["severity"]) for one in run.body["signals"]]
 
 
 async def test_two_timers_at_once_and_an_answer_beside_them_leave_one_story(bench: Bench):
