@@ -125,7 +125,8 @@ def _differences(before: Sequence[tuple[str, str]], after: Sequence[tuple[str, s
     old, new = dict(before), dict(after)
     labels = [label for label in {**old, **new} if old.get(label) != new.get(label)]
     return [
-        f"{signer.person} changed {label}: {old.get(label, 'nothing')} became {new.get(label, 'nothing')}" for label in labels
+        f"{signer.person} changed {label}: {old.get(label, 'nothing')} became {new.get(label, 'nothing')}"
+        for label in labels
     ]
 
 
