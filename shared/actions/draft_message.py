@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from shared.actions.action import Action, Description, Effect, Permit, Situation
 from shared.contracts.shape import Shape
@@ -18,12 +18,6 @@ class Arguments(Shape):
 
     recipient: Annotated[str, Field(min_length=1, max_length=120)]
     text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-
-    @field_validator("recipient", "text")
-    @classmethod
-    def _storable(cls, value: str) -> str:
-        value.encode()  # a lone surrogate cannot be hashed or stored
-        return value
 
 
 def draft_doc_id(action_id: str) -> str:

@@ -31,8 +31,10 @@ class Arguments(Shape):
 
     @field_validator("recipient", "note")
     @classmethod
-    def _storable(cls, value: str) -> str:
-        value.encode()  # a lone surrogate cannot be hashed or stored
+    def _as_it_looks(cls, value: str) -> str:
+        """What is signed is what is seen: nothing that turns the line round, breaks it or cannot be seen at all."""
+        if not value.isprintable() or value != value.strip():
+            raise ValueError("holds what cannot be seen")
         return value
 
     @model_validator(mode="after")

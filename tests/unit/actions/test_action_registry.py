@@ -54,6 +54,11 @@ WRONG = [
     ("transfer_funds", {"from_account": "../admin"}),
     ("transfer_funds", {"note": "x" * 141}),
     ("transfer_funds", {"note": "\ud800"}),
+    ("transfer_funds", {"recipient": "Jo\u202eanna"}),
+    ("transfer_funds", {"recipient": "Jo\u200b"}),
+    ("transfer_funds", {"recipient": "Jo\nAmount: 1.00 EUR"}),
+    ("transfer_funds", {"recipient": " "}),
+    ("transfer_funds", {"note": "rent\u2066"}),
     ("export_statement", {"since": "2026-02-30"}),
     ("export_statement", {"since": "2026-02-01", "until": "2026-02-01"}),
 ]
