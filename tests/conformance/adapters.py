@@ -16,6 +16,8 @@ from shared.adapters.embedded.telemetry_sink import JsonLinesTelemetrySink
 from shared.ports.checkpoint_log import CheckpointLog
 from shared.ports.document_store import DocumentStore, Schemas
 from shared.ports.telemetry_sink import TelemetrySink
+from tests.conformance.cosmos_live import ENDPOINT as LIVE_COSMOS
+from tests.conformance.cosmos_live import cosmos_live
 from tests.doubles.blob import KEY as ACCOUNT_KEY
 from tests.doubles.blob import BlobContainer
 from tests.doubles.cosmos import running as running_cosmos
@@ -62,6 +64,7 @@ DOCUMENT_STORES: dict[str, OpenStore] = {
         folder / "store.db", schemas=schemas, now=now, executor="inline"
     ),
     "cosmos-double": cosmos_double,
+    **({"cosmos-live": cosmos_live} if LIVE_COSMOS else {}),
 }
 type OpenSink = Callable[[int], TelemetrySink]
 type OpenLog = Callable[[], CheckpointLog]

@@ -49,10 +49,11 @@ class Batch:
 
     def etags_in(self, results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """The new etags in what the batch gave, which is in the order of its operations."""
+        given = zip(self.etags, results, strict=False)
         return {
-            document_id: etag_of({"_etag": result["eTag"], "expires_at": self.items[document_id].get("expires_at", "")})
-            for document_id, result in zip(self.etags, results, strict=False)
-            if document_id in self.items
+            document_id: etag_of({**item, "_etag": result.get("eTag") or result["resourceBody"]["_etag"]})
+            for document_id, result in given
+            if (item := self.items.get(document_id)) is not None
         }
 
     def looked_at(self) -> list[str]:
