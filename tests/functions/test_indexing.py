@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).parent / "bindings.json"
 HEAVY = (
     "pydantic", "yaml", "rapidfuzz", "jwt", "openai", "azure.cosmos", "azure.servicebus", "azure.identity", "fastapi",
-    "cryptography",
+    "azure.core", "azure.eventgrid", "azure.eventhub", "azure.storage", "aiohttp", "opentelemetry", "cryptography",
 )  # fmt: skip
 INDEX = """
 import json, sys
