@@ -18,12 +18,20 @@ class Configuration(Answer):
     configuration_version: str
 
 
+class Undo(Answer):
+    """The wish that makes things what they were before."""
+
+    action: str
+    arguments: dict[str, Any]
+
+
 class Action(Answer):
     """An action from wish to outcome. code: why it is in its state (docs/reason-codes.md); detail: in words.
 
     decision: of the guard on the wish. reference: the backend's own id of what it did. result: small facts.
-    records: sequences of the audit records that it is sealed in. compensation: how a person undoes it. message_id:
-    what asked for it. intent_run: the run that recorded the intent, "" before it.
+    records: sequences of the audit records that it is sealed in. compensation: how a person undoes it; undo: by
+    which action, null when there is none. message_id: what asked for it. intent_run: the run that recorded the intent,
+    "" before it.
     """
 
     action_id: str
@@ -60,6 +68,7 @@ class Action(Answer):
     mentions: list[str]
     records: list[int]
     compensation: str
+    undo: Undo | None = None
     erased_at: Instant = ""
 
 

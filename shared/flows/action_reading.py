@@ -115,5 +115,10 @@ async def _visible(delivery: Delivery, tenant: str, reader: Reader, action_id: s
 
 
 def _shown(document: Document) -> dict[str, Any]:
-    kind = ACTIONS.get(document.body["action"])
-    return {**document.body, "compensation": kind.compensation if kind else ""}
+    body = document.body
+    kind = ACTIONS.get(body["action"])
+    told = {**body, "compensation": kind.compensation if kind else "", "undo": None}
+    if kind and body["state"] == "done" and "erased_at" not in body:
+        undoing = kind.compensating(body["arguments"], body["result"])
+        told["undo"] = undoing and {"action": undoing[0], "arguments": undoing[1]}
+    return told

@@ -61,6 +61,21 @@ async def test_another_persons_action_is_not_there_for_a_member(app: App):
     assert (await app.call("get_action", as_=dev("alice", tenants="desk"), id="a-1")).status == 404
 
 
+async def test_a_done_action_says_by_which_action_it_is_undone(app: App):
+    asked = {"category": "food", "limit_minor": 40_000, "currency": "EUR"}
+    was = {"limit_minor": 30_000, "currency": "EUR"}
+    waiting = await _stored("a-1", "set_budget", asked, by="alice")
+    assert (await app.call("get_action", as_=ALICE, id="a-1")).body["undo"] is None
+    done = moved(
+        moved(waiting, "intended", at=AT, intent_at=AT), "done", at=AT, code="effect_done", result={"was": was}
+    )
+    done = done._replace(id="action:a-2", body={**done.body, "action_id": "a-2"}, etag="")
+    await bootstrap.delivery().store.commit("home", [done])
+    found = (await app.call("get_action", as_=ALICE, id="a-2")).body
+    action_answers.Action.model_validate(found)
+    assert found["undo"] == {"action": "set_budget", "arguments": {**asked, **was}}
+
+
 async def test_a_statement_is_a_csv_of_its_span_that_no_spreadsheet_runs(app: App):
     await app.submit("t-1", booked_on="2026-02-01", descriptor='=HYPERLINK("http://x")')
     await app.submit("t-2", booked_on="2026-02-28")
