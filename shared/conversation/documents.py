@@ -140,7 +140,8 @@ def notice(
 ) -> Document:
     """What has come of something that turn `turn` asked for: an answered card, an action's outcome.
 
-    key: makes the notice one of its kind (`{action_id}-{run_id}`), so that a retry tells it once; letters, digits, `._-`.
+    key: makes the notice one of its kind (`{action_id}-{run_id}`), so that a retry tells it once; of
+    letters, digits, `._-`.
     """
     part = f"2-{key}"
     body = _message(partition, conversation_id, turn, part, text=text, at=at)
