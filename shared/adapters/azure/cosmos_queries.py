@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared.adapters.azure.cosmos_items import COMMIT
-from shared.adapters.embedded.document_rows import Range
+from shared.adapters.document_pages import Range
 
 # ruff: noqa: S608 - the statements below are put together from constants and names of the closed list alone
 

@@ -26,7 +26,7 @@ from shared.adapters.azure.cosmos_container import CosmosContainer, Where
 from shared.adapters.azure.cosmos_items import Item, is_alive, marker, their_etag, to_document
 from shared.adapters.azure.cosmos_queries import Question
 from shared.adapters.azure.credentials import Credential
-from shared.adapters.embedded.document_rows import Range
+from shared.adapters.document_pages import Range
 from shared.contracts.instants import text
 from shared.errors import RetryableError, TerminalError
 from shared.ports.document_limits import check_commit, check_query

@@ -7,15 +7,12 @@ for each order a document takes part in: by kind (name '') when it has a `sort`,
 
 from __future__ import annotations
 
-import base64
-import binascii
 import functools
-import zlib
 from typing import Any, NamedTuple
 
 import orjson
 
-from shared.errors import InvalidInputError, TerminalError, UnreadableError
+from shared.errors import TerminalError, UnreadableError
 from shared.ports.document_store import Document
 
 SCHEMA = (
@@ -128,46 +125,3 @@ def entries(partition: str, document_id: str, number: int, sort: str, keys: str)
     if sort:
         rows.add((partition, kind, "", "", sort, document_id, number))
     return rows
-
-
-Bound = tuple[str | bytes, str]
-"""A place in the order (sort, id). SQLite orders every blob after every text, so `b""` is above all that is stored."""
-
-
-class Range(NamedTuple):
-    """One query's order and bounds, apart from page size."""
-
-    kind: str
-    key: tuple[str, str] | None
-    low: str
-    high: str
-    descending: bool
-
-    def bounds(self, cursor: str) -> tuple[Bound, Bound]:
-        """Exclusive bounds of what is left after `cursor`. Ids are never empty: (low, "") is below all of `low`."""
-        lower: Bound = (self.low, "")
-        upper: Bound = (self.high or b"", "")
-        if not cursor:
-            return lower, upper
-        place = self._place(cursor)
-        return (lower, place) if self.descending else (place, upper)
-
-    def cursor_after(self, document: Document) -> str:
-        """Where the next page begins. Bound to this query, so that it cannot be mistaken for another's."""
-        return base64.urlsafe_b64encode(orjson.dumps([document.sort, document.id, self._mark()])).decode().rstrip("=")
-
-    def _mark(self) -> int:
-        return zlib.crc32(orjson.dumps(list(self)))
-
-    def _place(self, cursor: str) -> Bound:
-        try:
-            sort, document_id, mark = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        except (binascii.Error, ValueError, TypeError) as error:
-            raise _bad_cursor() from error
-        if mark != self._mark() or not isinstance(sort, str) or not isinstance(document_id, str):
-            raise _bad_cursor()
-        return sort, document_id
-
-
-def _bad_cursor() -> InvalidInputError:
-    return InvalidInputError("this cursor was not given by this query; begin again without one", code="invalid_cursor")

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from shared.adapters.document_pages import Range
 from shared.adapters.embedded.document_batch import Commit, apply_commits, delete_lookups
 from shared.adapters.embedded.document_rows import (
     DUE,
@@ -18,7 +19,6 @@ from shared.adapters.embedded.document_rows import (
     PAGE_DOWN,
     PAGE_UP,
     SCHEMA,
-    Range,
     entries,
     read_sql,
     to_document,
