@@ -24,8 +24,6 @@ _WORTH_ANOTHER_TRY = {TIMED_OUT, GONE, THROTTLED, RETRY_WITH, 500, 502, 503, 504
 
 type Work[T] = Callable[[ContainerProxy, dict[str, Any]], Awaitable[T]]
 """What to ask the container, with the options that every request of ours takes."""
-type OnCharge = Callable[[str, float], None]
-"""Is told the operation and its request units, for each request."""
 
 
 class Failure(NamedTuple):
@@ -39,9 +37,8 @@ class Failure(NamedTuple):
 class CosmosCalls:
     """Calls of one container. `charges`: what all of them were charged so far."""
 
-    def __init__(self, container: CosmosContainer, *, on_charge: OnCharge | None = None) -> None:
+    def __init__(self, container: CosmosContainer) -> None:
         self._container = container
-        self._on_charge = on_charge
         self.charges = Charges()
 
     async def call[T](
@@ -78,8 +75,6 @@ class CosmosCalls:
             units = float(response.http_response.headers.get("x-ms-request-charge", 0))
             self.charges.add(operation, units)
             charge(operation, units)
-            if self._on_charge is not None:
-                self._on_charge(operation, units)
 
         return answered
 

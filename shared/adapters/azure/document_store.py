@@ -19,7 +19,7 @@ from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
 
 from shared.adapters.azure import cosmos_queries
-from shared.adapters.azure.cosmos_calls import CHANGED, CONFLICT, NOT_FOUND, CosmosCalls, OnCharge
+from shared.adapters.azure.cosmos_calls import CHANGED, CONFLICT, NOT_FOUND, CosmosCalls
 from shared.adapters.azure.cosmos_charges import Charges
 from shared.adapters.azure.cosmos_commit import Batch, batch_of
 from shared.adapters.azure.cosmos_container import CosmosContainer, Where
@@ -49,7 +49,7 @@ class CosmosDocumentStore:
     """Nothing is opened before the first call.
 
     credential: an account key (for emulators), or what gives a token credential, asked at the first call.
-    preferred_regions: to read from, the nearest first. on_charge: told the operation and request units of each request.
+    preferred_regions: to read from, the nearest first. What a block of work is charged: `cosmos_charges.counted`.
     """
 
     def __init__(
@@ -62,10 +62,9 @@ class CosmosDocumentStore:
         schemas: Schemas,
         now: Callable[[], datetime],
         preferred_regions: Sequence[str] = (),
-        on_charge: OnCharge | None = None,
     ) -> None:
         self._container = CosmosContainer(Where(endpoint, database, container, credential, preferred_regions))
-        self._calls = CosmosCalls(self._container, on_charge=on_charge)
+        self._calls = CosmosCalls(self._container)
         self._schemas = schemas
         self._now = now
         self._discards: set[asyncio.Task[None]] = set()
