@@ -87,11 +87,6 @@ def edited(
     )
 
 
-def is_past(body: Body, *states: str) -> bool:
-    """Whether the action has left all of `states`: a redelivery comes too late for this step."""
-    return body["state"] not in states
-
-
 def entry(
     what: str,
     body: Body,

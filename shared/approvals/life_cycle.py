@@ -24,6 +24,7 @@ from shared.approvals.card import (
 )
 from shared.errors import ForbiddenError, StateConflictError
 from shared.guard.approvers import APPROVE, REJECT, Terms, still_needed, why_not
+from shared.guard.disposition import APPROVED_BY_HUMAN, REJECTED_BY_HUMAN
 from shared.ports.document_store import Body, Document
 
 WARN, ESCALATE, EXPIRE = "warn", "escalate", "expire"
@@ -167,7 +168,7 @@ def unused(document: Document, *, why: str, by: str, at: str) -> Document:
 
 def answer_of(decision: str) -> str:
     """The disposition that an answer gives to what was asked."""
-    return "rejected_by_human" if decision == REJECT else "approved_by_human"
+    return REJECTED_BY_HUMAN if decision == REJECT else APPROVED_BY_HUMAN
 
 
 def _signature(body: Body, signer: Signer, *, rationale: str, at: str) -> Body:

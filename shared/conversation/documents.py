@@ -17,7 +17,6 @@ from shared.conversation.stream import Change, Event, conversation_doc_id
 from shared.errors import ConflictError
 from shared.ports.document_store import Body, Document
 
-WHEN_BUSY = ("enqueue", "reject", "supersede")
 MAX_OPEN_APPROVALS = 8
 
 

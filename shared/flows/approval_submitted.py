@@ -10,12 +10,11 @@ from shared.actions import life_cycle as actions
 from shared.approvals.card import approval_doc_id, is_whole
 from shared.approvals.record import needed
 from shared.audit.record import Entry
-from shared.contracts.commands import envelope
-from shared.contracts.identity import deterministic_id
 from shared.contracts.instants import parse
 from shared.conversation.stream import conversation_doc_id
 from shared.delivery.handling import Left, Outcome, Work
 from shared.flows import approval_steps as steps
+from shared.flows.stored_action import request_of
 from shared.ports.document_store import Body, Document
 from shared.runs.life_cycle import Run, moved_to, stage, with_stages
 
@@ -81,7 +80,7 @@ def _step(work: Work, card: Body, action: Document) -> _Step:
     if state == "approved" and waits:
         released = actions.moved(action, "requested", at=work.at)
         said = f"{len(card['signatures'])} of {card['quorum']} signatures: {title} is on its way"
-        return _Step("approved_by_human", said, released, (_request(work, card),))
+        return _Step("approved_by_human", said, released, (request_of(work, card),))
     if state == "rejected" and waits:
         detail = card["rationale"] or "a person said no"
         cancelled = actions.moved(action, "cancelled", at=work.at, code="rejected_by_person", detail=detail)
@@ -91,19 +90,6 @@ def _step(work: Work, card: Body, action: Document) -> _Step:
     if missing := needed(card):
         return _Step("approval_required", f"{missing} more must sign: {title}")
     return _Step("nothing_to_do", f"the card is {state}, its action {action.body['state']}")
-
-
-def _request(work: Work, card: Body) -> dict[str, Any]:
-    return envelope(
-        "RequestAction",
-        {"action_id": card["action_id"]},
-        command_id=deterministic_id(work.partition, "request_action", card["action_id"]),
-        tenant=work.command.tenant,
-        source=card["conversation_id"],
-        issued_at=work.now,
-        causation_id=work.command.command_id,
-        traceparent=work.command.traceparent,
-    )
 
 
 def _entries(work: Work, card: Body, step: _Step) -> list[Entry]:

@@ -12,7 +12,7 @@ from shared.conversation.stream import conversation_doc_id
 from shared.delivery.handling import Delivery
 from shared.delivery.one_commit import commit
 from shared.errors import ConflictError, NotFoundError
-from shared.flows.follow_conversation import READS_ALL
+from shared.flows.follow_conversation import check_readable
 from shared.ports.document_store import Body, Document
 
 TRIES = 5
@@ -22,12 +22,9 @@ async def conversation(
     delivery: Delivery, tenant: str, conversation_id: str, *, principal: str, roles: Collection[str], **page: Any
 ) -> dict[str, Any]:
     """The conversation with a page of its messages: the newest first by page, oldest first within it."""
-    partition = partition_of(tenant)
-    stored = await delivery.store.read(partition, conversation_doc_id(conversation_id))
-    if stored is None or (stored.body["owner"] != principal and not READS_ALL & set(roles)):
-        raise NotFoundError(f"there is no conversation {conversation_id}")
+    stored = await check_readable(delivery, tenant, conversation_id, principal=principal, roles=roles)
     found = await delivery.store.query(
-        partition, "message", key=("conversation", conversation_id), descending=True, **page
+        stored.partition, "message", key=("conversation", conversation_id), descending=True, **page
     )
     messages = [message(document) for document in reversed(found.documents)]
     return {**line(stored), "messages": messages, "cursor": found.cursor}

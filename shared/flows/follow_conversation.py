@@ -10,7 +10,7 @@ from shared.contracts.identity import partition_of
 from shared.conversation.stream import Event, conversation_doc_id
 from shared.delivery.handling import Delivery
 from shared.errors import NotFoundError
-from shared.ports.document_store import MAX_PAGE
+from shared.ports.document_store import MAX_PAGE, Document
 from shared.ports.event_waiter import EventWaiter
 
 BATCH = 50
@@ -30,11 +30,12 @@ READS_ALL = frozenset({"reviewer", "auditor"})
 
 async def check_readable(
     delivery: Delivery, tenant: str, conversation_id: str, *, principal: str, roles: Collection[str]
-) -> None:
-    """`NotFoundError` when there is no such conversation for this person."""
+) -> Document:
+    """The conversation; `NotFoundError` when there is none for this person."""
     stored = await delivery.store.read(partition_of(tenant), conversation_doc_id(conversation_id))
     if stored is None or (stored.body["owner"] != principal and not READS_ALL & set(roles)):
         raise NotFoundError(f"there is no conversation {conversation_id}")
+    return stored
 
 
 async def events_after(delivery: Delivery, tenant: str, conversation_id: str, *, after: int) -> list[Numbered]:

@@ -1,4 +1,4 @@
-"""A person's message comes in: stored, numbered, accepted for an answer; and who may see a conversation at all."""
+"""A person's message comes in: stored, numbered, accepted for an answer."""
 
 from __future__ import annotations
 
@@ -96,15 +96,6 @@ async def post_message(
                 raise
             await asyncio.sleep(delivery.jitter() * 0.004 * 2 ** min(turn, 6))
     raise AssertionError("unreachable")
-
-
-async def conversation_of(delivery: Delivery, tenant: str, conversation_id: str, *, principal: str) -> Document:
-    """The caller's own conversation; `NotFoundError`."""
-    stored = await delivery.store.read(partition_of(tenant), conversation_doc_id(conversation_id))
-    if stored is None:
-        raise NotFoundError(f"there is no conversation {conversation_id}")
-    _check_owner(stored, principal)
-    return stored
 
 
 def _check_owner(stored: Document | None, principal: str) -> None:

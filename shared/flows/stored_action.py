@@ -1,4 +1,4 @@
-"""What the two steps of an action share: everything stored that its check looks at, and what people are told."""
+"""What the steps of an action share: everything stored that its check looks at, and what people are told."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from shared.approvals.record import told as card_told
 from shared.audit.record import Entry
 from shared.audit.seal import alteration, record_ids
 from shared.audit.trail import HEAD_ID
+from shared.contracts.commands import envelope
+from shared.contracts.identity import deterministic_id
 from shared.contracts.instants import parse
 from shared.conversation import stream
 from shared.conversation.documents import closed, notice, notice_events
@@ -82,6 +84,20 @@ def entry_of(what: str, work: Work, body: Body, **payload: Any) -> Entry:
         command_id=work.command.command_id,
         correlation_id=work.command.correlation_id,
         **payload,
+    )
+
+
+def request_of(work: Work, body: Body) -> dict[str, Any]:
+    """The command that checks the action (its body, or its card's) for the last time; always the same one."""
+    return envelope(
+        "RequestAction",
+        {"action_id": body["action_id"]},
+        command_id=deterministic_id(work.partition, "request_action", body["action_id"]),
+        tenant=work.command.tenant,
+        source=body["conversation_id"],
+        issued_at=work.now,
+        causation_id=work.command.command_id,
+        traceparent=work.command.traceparent,
     )
 
 

@@ -13,11 +13,10 @@ from shared.actions.action import action_id_of, proposed
 from shared.approvals.card import Card, requested
 from shared.approvals.record import requested_entry
 from shared.audit.record import Entry
-from shared.contracts.commands import envelope
-from shared.contracts.identity import deterministic_id
 from shared.conversation import wording
 from shared.conversation.documents import MAX_OPEN_APPROVALS
 from shared.errors import InvalidInputError
+from shared.flows.stored_action import request_of
 from shared.flows.turn import Turn
 from shared.guard.action_policy import ActionPolicy
 from shared.guard.disposition import Judgement, judge
@@ -83,7 +82,7 @@ def granted(turn: Turn, one: Weighed, number: int, *, configuration: Mapping[str
         reasons = [REASONS[code].explanation for code in one.judged.reason_codes if code in REASONS]
         return Granted(one, wording.denied(shown.title, reasons), action, None, (entry,))
     if one.judged.outcome == APPLIED:
-        return Granted(one, wording.applied(shown.title), action, None, (entry,), _request(turn, action.body))
+        return Granted(one, wording.applied(shown.title), action, None, (entry,), request_of(turn.work, action.body))
     work = turn.work
     why = one.wish.why or f'Asked for in the conversation: "{turn.text[:200]}"'
     card = requested(
@@ -145,20 +144,6 @@ def _entry(what: str, turn: Turn, action: Document, **payload: Any) -> Entry:
         correlation_id=work.command.correlation_id,
         arguments=action.body["arguments"],
         **payload,
-    )
-
-
-def _request(turn: Turn, action: Body) -> dict[str, Any]:
-    work = turn.work
-    return envelope(
-        "RequestAction",
-        {"action_id": action["action_id"]},
-        command_id=deterministic_id(work.partition, "request_action", action["action_id"]),
-        tenant=work.command.tenant,
-        source=action["conversation_id"],
-        issued_at=work.now,
-        causation_id=work.command.command_id,
-        traceparent=work.command.traceparent,
     )
 
 

@@ -17,7 +17,6 @@ APPROVAL_REQUIRED: Final = "approval_required"
 APPROVED_BY_HUMAN: Final = "approved_by_human"
 REJECTED_BY_HUMAN: Final = "rejected_by_human"
 APPLIED_ALONE: Final = "applied"
-DISPOSITIONS: Final = (ADVISORY_ONLY, APPROVAL_REQUIRED, APPROVED_BY_HUMAN, REJECTED_BY_HUMAN, APPLIED_ALONE)
 
 RISKS: Final = ("low", "medium", "high", "critical")
 _MAY_SIGN: Final = ("never", "first", "alone")
