@@ -59,8 +59,10 @@ class StreamHost:
         self._tell(runtime)
         await stopping.wait()
         signal.raise_signal(signal.SIGTERM)  # the web server has added a handler of its own: it ends by it alone
-        if left := asyncio.all_tasks() - {asyncio.current_task()}:  # the web server's own task is among them
-            await asyncio.wait(left, timeout=GRACE_SECONDS)
+        end = loop.time() + GRACE_SECONDS
+        # The web server's own task is among them; one that ends may leave another behind, which counts as begun.
+        while (left := asyncio.all_tasks() - {asyncio.current_task()}) and loop.time() < end:
+            await asyncio.wait(left, timeout=end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
         if bootstrap := sys.modules.get("shared.bootstrap"):
             await bootstrap.shutdown()
 
