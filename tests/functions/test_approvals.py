@@ -178,6 +178,14 @@ async def test_each_refusal_has_its_status_and_changes_nothing(
     assert (await shown(app, approval_id)).body == before
 
 
+@pytest.mark.parametrize("edit", [{**EDITED, "amount_minor": 40.0}, {"Amount": 1}, {"note": [[2**53]]}, "everything"])
+async def test_an_edit_that_nobody_could_sign_is_one_complaint_at_its_place(app_with_bank: App, edit: Any):
+    reply = await answer(app_with_bank, await ask(), RITA, edited_arguments=edit)
+    (error,) = reply.body["errors"]
+    assert error["pointer"] == "/edited_arguments"
+    assert "without fractions" in error["message"]
+
+
 async def test_a_program_cannot_answer(app: App, settings: Any, monkeypatch: pytest.MonkeyPatch):
     import base64
 
