@@ -47,6 +47,7 @@ class CosmosContainer:
             raise _closed()
         if self._opening is None or (self._opening.done() and not _succeeded(self._opening)):
             self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(_succeeded)  # its error is seen also when everybody has given up
         try:
             return await asyncio.shield(self._opening)
         except asyncio.CancelledError:
