@@ -1,5 +1,7 @@
 """A tenant's own settings over HTTP: profile, categories, counters, members; and the erasure of a person's data."""
 
+from urllib.parse import quote, unquote
+
 import azure.functions as func
 
 from functions.bodies import decoded, fingerprint_of, key_of, page_in, reference_in
@@ -20,7 +22,7 @@ async def get_profile(req: func.HttpRequest) -> func.HttpResponse:
 
     caller = await caller_of(req, needs=WHO_MAY["get_profile"])
     body, etag = await reading.profile(bootstrap.delivery(), caller.tenant)
-    return json_reply(body, headers={"ETag": f'"{etag}"'} if etag else {})
+    return json_reply(body, headers={"ETag": _etag_of(etag)} if etag else {})
 
 
 @blueprint.route(route="v1/profile", methods=["PUT"])
@@ -34,9 +36,14 @@ async def put_profile(req: func.HttpRequest) -> func.HttpResponse:
     caller = await caller_of(req, needs=WHO_MAY["put_profile"])
     update = decoded(req, ProfileUpdate).model_dump()
     check_time_zone(update["time_zone"])
-    seen = req.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
+    seen = unquote(req.headers.get("If-Match", "").strip().removeprefix("W/").strip('"'))
     body, etag = await keep_profile(bootstrap.delivery(), caller.tenant, update, seen_etag=seen, by=caller.principal)
-    return json_reply(body, headers={"ETag": f'"{etag}"'})
+    return json_reply(body, headers={"ETag": _etag_of(etag)})
+
+
+def _etag_of(stored: str) -> str:
+    """The store's etag as an entity tag (RFC 9110, 8.8.3): a store's own may hold quotes, an entity tag must not."""
+    return f'"{quote(stored, safe="")}"'
 
 
 @blueprint.route(route="v1/categories", methods=["GET"])

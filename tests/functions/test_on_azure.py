@@ -81,6 +81,16 @@ async def test_a_conversation_is_answered(app: App, azure: Azure):
     assert [one["role"] for one in messages] == ["user", "assistant"]
 
 
+async def test_a_profile_is_replaced_with_the_etag_that_was_read(app: App, azure: Azure):
+    profile = {"chart": [], "base_currency": "EUR", "time_zone": "UTC", "accounts": ["acc"], "review_limit_minor": {}}
+    assert (await app.call("put_profile", profile)).status == 200
+    seen = (await app.call("get_profile")).headers["etag"]
+    assert seen.count('"') == 2
+    changed = {**profile, "time_zone": "Europe/Berlin"}
+    assert (await app.call("put_profile", changed, headers={"If-Match": seen})).status == 200
+    assert (await app.call("put_profile", profile, headers={"If-Match": seen})).status == 409
+
+
 async def test_the_trace_of_a_call_travels_with_message_and_event(app: App, azure: Azure):
     reply = await app.submit("t-1")
     assert reply.status == 202

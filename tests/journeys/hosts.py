@@ -16,12 +16,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from local.child_host import AZURE
 from tests.bench import facts
 
+if TYPE_CHECKING:
+    from tests.doubles.serving import Served
+
 ROOT = Path(__file__).parents[2]
+ON_AZURE = os.environ.get("JOURNEYS_ON") == "azure"
+"""The same journeys over Azure's adapters: `JOURNEYS_ON=azure pytest tests/journeys/test_conversation.py`."""
 ALL_ROLES = "member,reviewer,auditor,operator"
 SHORT_WAITS = """
 import shared.delivery.outbox, shared.delivery.retry
@@ -66,11 +71,13 @@ class LocalHost:
         self.kill()
 
     def start(self) -> None:
+        on_azure = _azure_for(self.data) if ON_AZURE else None
+        environment = _own_environment(on_azure) | self._environment
         program = f"{self._before}\nfrom local.__main__ import main\nmain()"
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", program, "serve", "--port", "0", "--data", str(self.data)],
-                cwd=ROOT, env=_own_environment() | self._environment, stdout=subprocess.PIPE, stderr=log, text=True,
+                cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         timer = threading.Timer(30, self.process.kill)
         timer.start()
@@ -78,6 +85,8 @@ class LocalHost:
         timer.cancel()
         assert line, self.log.read_text(encoding="utf-8")[-2000:]
         self.address = json.loads(line)["url"].removeprefix("http://")
+        if on_azure is not None:
+            on_azure.address = self.address
 
     def kill(self) -> None:
         if self.process is not None:
@@ -182,9 +191,18 @@ class LocalHost:
             return connection.execute("SELECT count(*) FROM message").fetchone()[0]
 
 
-def _own_environment() -> dict[str, str]:
+def _azure_for(folder: Path) -> Served:
+    from tests.doubles.serving import services
+
+    return services().of(folder)
+
+
+def _own_environment(on_azure: Served | None) -> dict[str, str]:
     """Ours, without what a live test was told of services elsewhere."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(AZURE)}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(AZURE)}
+    if on_azure is None:
+        return own
+    return own | {name: value for name, value in on_azure.azure.settings.items() if name != "SERVICEBUS_CONNECTION"}
 
 
 def wait_for(look: Callable[[], Any], what: str, seconds: float = 30) -> Any:
