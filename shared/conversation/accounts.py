@@ -41,6 +41,14 @@ _OWNERLESS: Final = words("please it is ok okay yes no just and or that this go 
 _ELSEWHERE: Final = re.compile(r"\b(?:from|via|using)\s+(?:my\s+|the\s+)?([A-Z][\w-]+)")
 
 
+_BY_NAME: Final = re.compile(
+    r"\b(?:from|via|using)\s+(?:my\s+|the\s+|account\s+)*"
+    r"([a-z][a-z0-9]*(?:[-_.:][a-z0-9]+)+(?!\S*\w)|[a-z][a-z0-9]*(?=\s+to\b))"
+)
+"""An account by its own name: "from acc-savings", or a lone word before "to"."""
+_NO_NAME: Final = words("me us my mine the here there now today account them him her it this that")
+
+
 class Sides(NamedTuple):
     """source and target: kinds of account, "" unknown. own: the target is the speaker's own. problem: to ask back."""
 
@@ -77,6 +85,11 @@ def sides_in(text: str, *, asked: str = "") -> Sides:
     problem = "which account" if len(source) > 1 or len(target) > 1 or unknown or switched or foreign else ""
     own = any(one.side == "own" for one in mentions)
     return Sides("".join(sorted(source)[:1]), "".join(sorted(target)[:1]), own, problem)
+
+
+def account_named_in(text: str) -> str:
+    """The account that money shall leave, by a name of its own; whether there is one of that name, others know."""
+    return next((one for one in _BY_NAME.findall(text) if one not in _NO_NAME and not _ONE_WORD.get(one)), "")
 
 
 _TO_THEIRS: Final = frozenset({("to", "hers"), ("to", "theirs"), ("into", "hers"), ("into", "theirs")})

@@ -47,7 +47,7 @@ class Number(NamedTuple):
 def figure(raw: str, *, exponent: int, dots_group: bool) -> Number:
     """A number in figures. exponent: decimals of its currency. dots_group: whether "1.234" means 1234 there."""
     grouped = _GROUPED.fullmatch(raw)
-    if grouped is None:
+    if grouped is None or raw[0] == "0":  # nobody groups what begins with a nought: "0.001" is a small part
         plain = _PLAIN.fullmatch(raw)
         return Number(0, problem="the number cannot be read") if plain is None else _decimal(plain[1], plain[2] or "")
     whole = re.sub(r"[^0-9]", "", grouped[1])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from shared.conversation.accounts import Sides, sides_in
+from shared.conversation.accounts import Sides, account_named_in, sides_in
 from shared.conversation.categories import category_in
 from shared.conversation.intent import OWN_ACCOUNT, Intent, Slots
 from shared.conversation.marks import Marked
@@ -152,8 +152,8 @@ def _transfer(said: Said) -> Heard:
         recipient, problem = "", problem or "a category is named where a person should be"
     if recipient:
         slots["recipient"] = recipient
-    if sides.source:
-        slots["account_type"] = sides.source
+    if source := sides.source or account_named_in(said.text):
+        slots["account_type"] = source
     if sides.target:
         slots["recipient_account_type"] = sides.target
     return _paid(said, slots, problem)._replace(unclear=unclear)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_NAME: Final = re.compile(r"[^\W_]+")
 _SPOKEN: Final[Mapping[str, frozenset[str]]] = {
     kind: frozenset(words.split())
     for kind, words in {
@@ -21,12 +22,18 @@ _SPOKEN: Final[Mapping[str, frozenset[str]]] = {
 
 
 def of_type(kind: str, accounts: Iterable[str]) -> list[str]:
-    """The accounts whose name is `kind`, or says that they are of it; in order. Several when the name says no more."""
+    """The accounts whose name is `kind`, or says that they are of it; in order. Several when the name says no more.
+
+    What is no kind that people speak of is a name: then each of its words must be in the account's.
+    """
     accounts = sorted(accounts)
     exact = [one for one in accounts if one.casefold() == kind.casefold()]
     if exact:
         return exact
-    words = _SPOKEN.get(kind.casefold(), frozenset(_WORD.findall(kind.casefold())))
+    words = _SPOKEN.get(kind.casefold())
+    if words is None:
+        own = set(_NAME.findall(kind.casefold()))
+        return [one for one in accounts if own and own <= set(_NAME.findall(one.casefold()))]
     said = {one: len(words & set(_WORD.findall(one.casefold()))) for one in accounts}
     most = max(said.values(), default=0)
     return [one for one in accounts if said[one] == most] if most else []

@@ -42,6 +42,8 @@ def test_an_amount_is_an_integer_of_its_currency_s_minor_unit(text: str, home: s
     ("text", "home"),
     [
         ("$1.234", "USD"),  # a thousand and something, or one and something
+        ("0.001 euros", "EUR"),  # nobody groups what begins with a nought
+        ("0,005 dollars", "USD"),
         ("one fifty dollars", "USD"),
         ("$50", "EUR"),  # whose dollars
         ("send 50 to Bob", ""),

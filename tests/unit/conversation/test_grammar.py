@@ -35,6 +35,21 @@ def acts(reading: Reading) -> list[str]:
             {"amount_minor": 5000, "currency": "USD", "recipient": "Anna", "account_type": "savings"},
         ),
         (
+            "Transfer 20 euros from acc-savings to Anna",
+            "transfer",
+            {"amount_minor": 2000, "currency": "EUR", "recipient": "Anna", "account_type": "acc-savings"},
+        ),
+        (
+            "Send Anna 20 euros from my giro to her",
+            "transfer",
+            {"amount_minor": 2000, "currency": "EUR", "recipient": "Anna", "account_type": "giro"},
+        ),
+        (
+            "Send 20 euros from me to Anna",
+            "transfer",
+            {"amount_minor": 2000, "currency": "EUR", "recipient": "Anna"},
+        ),
+        (
             "Request 40 euros from Tom, privately",
             "request_payment",
             {"amount_minor": 4000, "currency": "EUR", "recipient": "Tom", "private": True},

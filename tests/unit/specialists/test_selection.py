@@ -92,6 +92,8 @@ def test_days_that_are_no_days_name_none() -> None:
         ("credit card", ["acc-card", "acc-debit-card", "visa-credit-card"], ["visa-credit-card"]),
         ("savings", ["savings-1", "savings-2"], ["savings-1", "savings-2"]),
         ("acc-9", ["acc-9", "acc-99"], ["acc-9"]),
+        ("acc-9", ["acc-99", "acc-current"], []),
+        ("joint", ["acc-joint", "acc-current"], ["acc-joint"]),
         ("savings", ["DE89370400440532013000"], []),
     ],
 )

@@ -131,3 +131,11 @@ async def test_money_leaves_only_from_an_account_that_may_pay(sample: AskedLedge
     assert advice.wish is not None
     assert advice.wish.arguments["from_account"] == "acc-savings"
     assert (await sample.ask("transfer", **ANNA, account_type="checking")).asks == "account_type"
+
+
+@pytest.mark.parametrize("named", ["acc-current", "acc-saving", "acc-savings-2", "giro"])
+async def test_an_account_that_was_named_is_never_silently_another(sample: AskedLedger, named: str) -> None:
+    sample.paying = ("acc-savings",)
+    advice = await sample.ask("transfer", **ANNA, account_type=named)
+    assert (advice.wish, advice.asks) == (None, "account_type")
+    assert named in advice.text
