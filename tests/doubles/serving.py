@@ -54,7 +54,8 @@ class Services:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True, name="azure doubles").start()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="azure doubles")
+        self._thread.start()
         self._served: dict[Path, Served] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -69,6 +70,19 @@ class Services:
         self._tasks.append(self._loop.create_task(served.forward()))
         return served
 
+    def close(self) -> None:
+        self._wait(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for served in self._served.values():
+            await served.azure.stop()
+
     def _wait[T](self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
@@ -77,3 +91,10 @@ class Services:
 def services() -> Services:
     """One for the test run."""
     return Services()
+
+
+def close() -> None:
+    """Stop what was served."""
+    if services.cache_info().currsize:
+        services().close()
+        services.cache_clear()
