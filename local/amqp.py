@@ -111,14 +111,16 @@ class AmqpListener:
             logger.error("an AMQP request failed", exc_info=error)
 
     def _connection(self) -> AmqpConnection:
-        connection = AmqpConnection(attach=self._attach, ended=self._connections.discard, container=self._container)
+        return AmqpConnection(
+            admit=self._admit, attach=self._attach, ended=self._connections.discard, container=self._container
+        )
+
+    def _admit(self, connection: AmqpConnection) -> bool:
         if len(self._connections) >= MAX_CONNECTIONS:
-            asyncio.get_running_loop().call_soon(
-                connection.close, "amqp:resource-limit-exceeded", f"{MAX_CONNECTIONS} connections are open"
-            )
-        else:
-            self._connections.add(connection)
-        return connection
+            logger.warning("%d AMQP connections are open: another is turned away", MAX_CONNECTIONS)
+            return False
+        self._connections.add(connection)
+        return True
 
     # links
 

@@ -41,9 +41,18 @@ type Attach = Callable[["AmqpConnection", proton.Link], Link]
 
 
 class AmqpConnection(asyncio.Protocol):
-    """`attach` makes the handler of a link or raises `RefusedError`; `ended` is told when the connection is over."""
+    """`admit` says whether there may be one more; `attach` makes the handler of a link or raises `RefusedError`;
+    `ended` is told when the connection is over."""
 
-    def __init__(self, *, attach: Attach, ended: Callable[[AmqpConnection], None], container: str) -> None:
+    def __init__(
+        self,
+        *,
+        admit: Callable[[AmqpConnection], bool],
+        attach: Attach,
+        ended: Callable[[AmqpConnection], None],
+        container: str,
+    ) -> None:
+        self._admit = admit
         self._attach = attach
         self._ended = ended
         self._handshake: Handshake | None = Handshake()
@@ -61,6 +70,7 @@ class AmqpConnection(asyncio.Protocol):
         self.links: dict[proton.Link, Link] = {}
         self.stalled: dict[proton.Link, Link] = {}
         self.paused = False
+        self._room = WINDOW_BYTES
         event = proton.Event
         self._on: dict[Any, Callable[[Any], None]] = {
             event.CONNECTION_REMOTE_OPEN: self._connection_opened,
@@ -79,13 +89,16 @@ class AmqpConnection(asyncio.Protocol):
         """The socket is open."""
         self._socket = cast("asyncio.Transport", transport)
         self._socket.set_write_buffer_limits(high=WINDOW_BYTES)
+        if not self._admit(self):
+            self._socket.abort()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the handshake, then of the engine. A peer whose bytes make no sense loses its connection alone."""
         try:
             self._received(data)
-        except Exception:
-            logger.exception("an AMQP connection is ended: what came over it could not be worked off")
+        except Exception as error:  # noqa: BLE001  whatever it provoked, here or in the engine; a trace could be endless
+            told = f"{type(error).__name__}: {error}"[:200]
+            logger.warning("an AMQP connection is ended, what came over it could not be worked off: %s", told)
             if self._socket is not None:
                 self._socket.abort()
 
@@ -124,8 +137,6 @@ class AmqpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The peer has caught up."""
         self.paused = False
-        for link in list(self.links.values()):
-            link.flow()
         self.flush()
 
     def tick(self, now: float) -> None:
@@ -156,15 +167,19 @@ class AmqpConnection(asyncio.Protocol):
 
     def has_room(self, link: proton.Link) -> bool:
         """Whether more may be handed out on the link now; if not, its `flow` is called again when there is room."""
-        if self.paused:
-            return False
-        if link.session.outgoing_bytes <= WINDOW_BYTES:
+        if not self.paused and self._room > 0 and link.session.outgoing_bytes <= WINDOW_BYTES:
             return True
         self.stalled[link] = self.links[link]
         return False
 
+    def handed_out(self, size: int) -> None:
+        """So many bytes were given to the engine, which would take any number of them."""
+        self._room -= size
+
     def _go_on(self) -> bool:
-        """Let the links go on whose session has room again. Whether there was one."""
+        """All that the engine had is written: let the links go on, but for those whose peer's session is full. Whether
+        there was one."""
+        self._room = WINDOW_BYTES
         free = [link for link in self.stalled if link.session.outgoing_bytes <= WINDOW_BYTES]
         for link in free:
             self.stalled.pop(link).flow()
@@ -197,8 +212,10 @@ class AmqpConnection(asyncio.Protocol):
     def _push(self, data: bytes) -> None:
         while data:
             room = self._engine.capacity()
-            if room <= 0:
-                return  # it takes nothing more: it is closing
+            if room <= 0:  # it takes nothing more: it is closing, or stuck
+                if room == 0 and self._socket is not None:
+                    self._socket.abort()
+                return
             self._engine.push(data[:room])
             data = data[room:]
             self._dispatch()

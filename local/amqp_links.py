@@ -188,8 +188,10 @@ class Receiving:
     def _hand_out(self, received: Received) -> None:
         token = uuid4()
         delivery = self._link.delivery(token.bytes_le)
-        self._link.send(encoded(received, locked_until=self._listener.lock_ends(received.queue)))
+        raw = encoded(received, locked_until=self._listener.lock_ends(received.queue))
+        self._link.send(raw)
         self._link.advance()
+        self._connection.handed_out(len(raw))
         if self._at_once:
             self._listener.receiver.complete(received)
             delivery.settle()

@@ -30,7 +30,7 @@ LEAVES_SOCKETS = [
     pytest.mark.filterwarnings(f"ignore:Exception ignored in.*{kind}:pytest.PytestUnraisableExceptionWarning")
     for kind in ("StreamWriter", "_SelectorTransport", "socket")
 ]
-"""For tests of broken links: the SDK leaves what it was opening then to the garbage collector. Collect in the fixture."""
+"""For tests of broken links: the SDK leaves what it was opening to the garbage collector. Collect in the fixture."""
 
 
 def connection_string(port: int) -> str:
