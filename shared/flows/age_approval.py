@@ -40,8 +40,9 @@ async def age_approvals(delivery: Delivery, *, limit: int = MAX_CARDS) -> int:
     for document in await delivery.store.due("approval", before=text(delivery.now()), limit=limit):
         try:
             done += await _age(delivery, document)
-        except StateConflictError as answered:
-            log.info("%s was answered in the meantime: %s", document.id, answered)
+        except StateConflictError as why:
+            level = logging.ERROR if why.code == "record_altered" else logging.INFO  # else it was answered meanwhile
+            log.log(level, "%s is left as it is: %s", document.id, why)
         except CountersignError as failed:
             log.warning("%s waits for the next time: %s", document.id, failed)
         except Exception:  # whatever is wrong with one card, the others' time goes on

@@ -130,11 +130,15 @@ async def test_one_broken_card_holds_up_no_other(bench: Bench):
 
 
 @pytest.mark.parametrize("kind", ["approval", "action"])
-async def test_time_ends_an_altered_card_too_and_the_record_keeps_that_it_was_altered(bench: Bench, kind: str):
+async def test_time_ends_an_altered_card_too_and_the_record_keeps_that_it_was_altered(
+    bench: Bench, kind: str, caplog: pytest.LogCaptureFixture
+):
     approval_id = await ask(bench.delivery)
     await altered(bench.delivery, f"{kind}:{approval_id}", risk="low")
     bench.clock.forward(minutes=61)
     assert await age_approvals(bench.delivery) == 0
+    errors = [one.message for one in caplog.records if one.levelname == "ERROR"]
+    assert f"{kind}:{approval_id} differs" in "".join(errors)
     bench.clock.forward(minutes=200)
     assert await age_approvals(bench.delivery) == 1
     assert (await card_of(bench.delivery, approval_id))["state"] == "expired"
