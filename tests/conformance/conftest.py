@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,12 @@ from tests.conformance.adapters import (
 from tests.conformance.cosmos_live import divergence
 
 
-@pytest.fixture(
-    params=[pytest.param(name, marks=[pytest.mark.live] if name == "cosmos-live" else []) for name in DOCUMENT_STORES]
-)
+def listed(adapters: Iterable[str]) -> list[Any]:
+    """As parameters; one that needs an emulator or a live service is marked so."""
+    return [pytest.param(name, marks=[pytest.mark.live] if name.endswith("-live") else []) for name in adapters]
+
+
+@pytest.fixture(params=listed(DOCUMENT_STORES))
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
     if request.param == "cosmos-live" and (why := divergence(request.node.originalname)):
         request.applymarker(pytest.mark.xfail(reason=why))
@@ -41,13 +45,13 @@ def clock(stores: Stores) -> Clock:
     return stores.clock
 
 
-@pytest.fixture(params=TELEMETRY_SINKS)
+@pytest.fixture(params=listed(TELEMETRY_SINKS))
 async def open_sink(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenSink]:
     async with TELEMETRY_SINKS[request.param](tmp_path) as opened:
         yield opened
 
 
-@pytest.fixture(params=CHECKPOINT_LOGS)
+@pytest.fixture(params=listed(CHECKPOINT_LOGS))
 async def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLog]:
     async with CHECKPOINT_LOGS[request.param](tmp_path) as opened:
         yield opened
