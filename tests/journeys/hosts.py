@@ -51,13 +51,15 @@ def rows(*ids: str, **changes: Any) -> dict[str, Any]:
 
 
 class LocalHost:
-    """`with LocalHost(folder) as host` serves at `host.address`. `before`: Python that the process runs first."""
+    """`with LocalHost(folder) as host` serves at `host.address`. `before`: Python that the process runs first;
+    `arguments`: of `serve`."""
 
-    def __init__(self, data: Path, *, before: str = "", **environment: str) -> None:
+    def __init__(self, data: Path, *, before: str = "", arguments: tuple[str, ...] = (), **environment: str) -> None:
         self.data = data
-        self.address = ""
+        self.address = self.amqp = ""
         self.log = data.parent / f"{data.name}.log"
         self._before = before
+        self._arguments = arguments
         self._environment = {"AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1", **environment}
         self.process: subprocess.Popen[str] | None = None
 
@@ -76,7 +78,7 @@ class LocalHost:
         program = f"{self._before}\nfrom local.__main__ import main\nmain()"
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", program, "serve", "--port", "0", "--data", str(self.data)],
+                [sys.executable, "-c", program, "serve", "--port", "0", "--data", str(self.data), *self._arguments],
                 cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         timer = threading.Timer(30, self.process.kill)
@@ -84,7 +86,8 @@ class LocalHost:
         line = self.process.stdout.readline()
         timer.cancel()
         assert line, self.log.read_text(encoding="utf-8")[-2000:]
-        self.address = json.loads(line)["url"].removeprefix("http://")
+        told = json.loads(line)
+        self.address, self.amqp = told["url"].removeprefix("http://"), told["amqp"]
         if on_azure is not None:
             on_azure.address = self.address
 

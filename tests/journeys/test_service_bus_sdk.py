@@ -1,0 +1,114 @@
+"""A pipeline outside, written with Microsoft's Service Bus SDK, and the local host: `make serve AMQP=1`."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus.exceptions import ServiceBusAuthorizationError
+
+from shared.contracts.lanes import ACTIONS, DEAD_LETTER_SUFFIX, INGESTION, MESSAGES
+from tests.bench import facts
+from tests.conformance.service_bus import connection_string, needs_amqp
+from tests.journeys.hostile import command
+from tests.journeys.hosts import LocalHost, dev, rows, wait_for
+
+pytestmark = needs_amqp
+
+PRODUCERS = [
+    {"name": "pipeline", "command_types": ["ClassifyTransaction", "IngestionCompleted"], "tenants": ["household"]}
+]
+AMQP = ("--amqp", "--amqp-port", "0")
+SYSTEM = dev("olga", "system", "auditor,operator")
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHost]:
+    folder = tmp_path_factory.mktemp("service-bus") / "data"
+    with LocalHost(folder, arguments=AMQP, OUTSIDE_PRODUCERS=json.dumps(PRODUCERS)) as started:
+        yield started
+
+
+def client(host: LocalHost, **options: Any) -> ServiceBusClient:
+    return ServiceBusClient.from_connection_string(connection_string(int(host.amqp.rpartition(":")[2])), **options)
+
+
+def send(host: LocalHost, lane: str, envelopes: Sequence[dict[str, Any] | bytes]) -> None:
+    """As a pipeline would: one batch, the tenant as session."""
+    with client(host) as connected, connected.get_queue_sender(lane) as sender:
+        sender.send_messages(
+            [
+                ServiceBusMessage(
+                    one if isinstance(one, bytes) else json.dumps(one).encode(),
+                    message_id=f"{lane}-{number}-{len(envelopes)}",
+                    session_id=one["tenant"] if isinstance(one, dict) else "household",
+                )
+                for number, one in enumerate(envelopes)
+            ]
+        )
+
+
+def batch(*ids: str) -> dict[str, Any]:
+    return {"batch_id": "b-1", "source": "nightly", "transactions": [facts(one) for one in ids]}
+
+
+def test_what_a_pipeline_has_finished_is_decided(host: LocalHost):
+    told = command(1, command_type="IngestionCompleted", payload=batch(*(f"p-{n}" for n in range(20))))
+    send(host, INGESTION.queue, [told])
+    assert sum(host.settled(20).values()) == 20
+    send(host, INGESTION.queue, [told, told, told])  # the same again, under other message ids
+    wait_for(lambda: host.on_lanes() == 0, "an empty lane")
+    assert sum(host.settled(20).values()) == 20
+    host.verified()
+
+
+def test_whoever_connects_may_do_what_is_listed_and_all_else_is_parked(host: LocalHost):
+    forged = [
+        command(2, producer="countersign"),
+        command(3, producer="stranger"),
+        command(4, tenant="elsewhere"),
+        command(5, command_type="SweepTenant", payload={"reason": "nightly"}),
+    ]
+    send(host, INGESTION.queue, [*forged, b"no envelope"])
+    send(
+        host,
+        ACTIONS.queue,
+        [command(6, producer="countersign", command_type="PerformAction", payload={"action_id": "a"})],
+    )
+    send(host, MESSAGES.queue, [command(7, command_type="AgentApprovalSubmitted", payload={"approval_id": "a"})])
+    wait_for(lambda: host.on_lanes() == 0, "an empty lane")
+    parked = wait_for(lambda: host.items("/api/v1/parked", as_=SYSTEM), "parked commands")
+    wait_for(lambda: len(host.items("/api/v1/parked", as_=SYSTEM)) >= 7, f"seven of them, not {parked}")
+    reasons = {one["reason"] for one in host.items("/api/v1/parked", as_=SYSTEM)}
+    assert reasons == {"unauthenticated_command", "malformed_envelope"}
+    assert host.counted(as_=dev(tenant="elsewhere")) == {}
+
+
+@pytest.mark.parametrize("queue", [INGESTION.queue, INGESTION.queue + DEAD_LETTER_SUFFIX])
+def test_nobody_takes_messages_from_the_app(host: LocalHost, queue: str):
+    session = {} if queue.endswith(DEAD_LETTER_SUFFIX) else {"session_id": "household"}
+    with (
+        client(host, retry_total=0) as connected,
+        connected.get_queue_receiver(queue, **session) as receiver,
+        pytest.raises(ServiceBusAuthorizationError, match="--amqp-receive"),
+    ):
+        receiver.receive_messages(max_wait_time=2)
+
+
+def test_the_app_itself_sends_through_service_bus_and_every_transaction_is_decided(tmp_path_factory: Any):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ("--amqp", "--amqp-port", str(port))
+    folder = tmp_path_factory.mktemp("own-bus") / "data"
+    with LocalHost(folder, arguments=arguments, SERVICEBUS_CONNECTION=connection_string(port)) as own:
+        assert own.get("/api/ready")["ready"] is True
+        for upload in range(3):
+            assert own.upload(rows(*(f"t-{upload}-{n}" for n in range(60)))).status == 202
+        assert sum(own.settled(180).values()) == 180
+        assert own.get("/api/ready")["checks"]["bus"] == "ok"
+        own.verified()
+        assert own.stop() == 0
