@@ -16,7 +16,7 @@ from shared.contracts.lanes import LANES, Lane
 ROOT = Path(__file__).parents[1]
 TELEMETRY_HUB = "telemetry"
 
-# What the Service Bus emulator takes at most (its Config-schema.json); on Azure these are 2000, without end, and 7 days.
+# What the Service Bus emulator takes at most (its Config-schema.json); on Azure: 2000, without end, and 7 days.
 EMULATOR_DELIVERIES = 10
 EMULATOR_TIME_TO_LIVE_SECONDS = 3600
 EMULATOR_DUPLICATE_WINDOW_SECONDS = 300
