@@ -101,7 +101,6 @@ module site 'br/public:avm/res/web/site:0.24.0' = {
     siteConfig: {
       alwaysOn: false
       minTlsVersion: '1.2'
-      ftpsState: 'Disabled'
       ipSecurityRestrictions: restrictions
       ipSecurityRestrictionsDefaultAction: private ? 'Deny' : 'Allow'
       // Deployments come through this door and sign in with Entra; close it when they come from inside the network.
