@@ -1,6 +1,8 @@
 // One Flex Consumption app in a plan of its own (the plan takes one app). Called twice: same code, two entry scripts.
 param location string
 param tags object
+@description('Its name in azure.yaml. azd finds the app by it, so nothing else may carry the tag.')
+param service string
 param name string
 param settings object
 param identityId string
@@ -76,7 +78,7 @@ module site 'br/public:avm/res/web/site:0.24.0' = {
   params: {
     name: name
     location: location
-    tags: tags
+    tags: union(tags, { 'azd-service-name': service })
     enableTelemetry: false
     kind: 'functionapp,linux'
     serverFarmResourceId: plan.outputs.resourceId
@@ -93,6 +95,7 @@ module site 'br/public:avm/res/web/site:0.24.0' = {
       ? [
           {
             service: 'sites'
+            tags: tags
             subnetResourceId: endpointSubnetId
             privateDnsZoneGroup: { privateDnsZoneGroupConfigs: [{ privateDnsZoneResourceId: zones.sites }] }
           }

@@ -38,9 +38,9 @@ param cosmosMaxThroughput int = 0
 @description('Azure OpenAI account with one deployment, used through the identity; no key.')
 param azureOpenAi bool = false
 @description('Model (and, with azureOpenAi, deployment) that phrases answers; empty: the grammar answers alone.')
-param model string = azureOpenAi ? 'gpt-5-mini' : ''
-@description('Version of the model that azureOpenAi deploys.')
-param modelVersion string = '2025-08-07'
+param model string = ''
+@description('Version of the model that azureOpenAi deploys; `az cognitiveservices model list` tells which there are.')
+param modelVersion string = ''
 @description('Thousands of tokens per minute of that deployment.')
 param modelCapacity int = 50
 @description('An endpoint with the Responses API, where it is not azureOpenAi.')
@@ -150,7 +150,7 @@ module messaging 'messaging.bicep' = {
   }
 }
 
-module openAi 'openai.bicep' = if (azureOpenAi) {
+module openAi 'openai.bicep' = if (azureOpenAi && !empty(model)) {
   scope: rg
   params: {
     location: location
@@ -207,7 +207,7 @@ var settings = {
   MODEL_FALLBACK: modelFallback
   MODEL_TIMEOUT_MS: string(modelTimeoutMs)
   MODEL_MAX_OUTPUT_TOKENS: string(modelMaxOutputTokens)
-  OPENAI_BASE_URL: azureOpenAi ? openAi!.outputs.baseUrl : modelBaseUrl
+  OPENAI_BASE_URL: azureOpenAi && !empty(model) ? openAi!.outputs.baseUrl : modelBaseUrl
   OPENAI_API_KEY: empty(modelApiKey) ? '' : '@Microsoft.KeyVault(SecretUri=${secretUri}secrets/model-api-key)'
   BANK_URL: bankUrl
   BANK_TOKEN: empty(bankToken) ? '' : '@Microsoft.KeyVault(SecretUri=${secretUri}secrets/bank-token)'
@@ -254,7 +254,8 @@ module app 'app.bicep' = [
     scope: rg
     params: {
       location: location
-      tags: union(tags, { 'azd-service-name': one.service })
+      tags: tags
+      service: one.service
       name: one.name
       settings: union(settings, { PYTHON_SCRIPT_FILE_NAME: one.script })
       identityId: identity.outputs.resourceId
