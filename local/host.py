@@ -11,6 +11,7 @@ import errno
 import fcntl
 import gc
 import importlib
+import importlib.util
 import json
 import logging
 import os
@@ -99,6 +100,10 @@ class Host:
                 await self.stop(grace_seconds=0)
 
     async def _start(self) -> None:
+        if self.amqp_port is not None and importlib.util.find_spec("proton") is None:
+            raise ConfigurationError(
+                "AMQP needs the package python-qpid-proton: `make serve AMQP=1` installs it (with a C compiler)"
+            )
         self._lock = lock_folder(self.data_dir)
         read_settings(self.app_dir / "local.settings.json", self.data_dir)
         options = host_json.read(self.app_dir / "host.json")
@@ -193,12 +198,8 @@ class Host:
     async def _listen_for_amqp(self, lanes: SqliteLanes, receiver: LaneReceiver) -> None:
         if self.amqp_port is None:
             return
-        try:
-            from local.amqp import AmqpListener
-        except ImportError as error:
-            raise ConfigurationError(
-                "AMQP needs the package python-qpid-proton: `make serve AMQP=1` installs it (with a C compiler)"
-            ) from error
+        from local.amqp import AmqpListener
+
         self._amqp = AmqpListener(lanes=lanes, receiver=receiver, port=self.amqp_port, receive=self._amqp_receive)
         await self._amqp.start()
         self.amqp_port = self._amqp.port

@@ -296,3 +296,5 @@ def _report(delivery: Delivery, command: AnyCommand, outcome: Outcome) -> None:
     for one in outcome.scores:
         delivery.telemetry.emit(score(one.specialist, one.confidence_bp, one.decision, traced=traced))
     log.info("handled %s", command.command_type, extra={"fields": traced})
+    for grave in [one for one in run["signals"] if one["severity"] in ("Error", "Critical")]:
+        log.error("signal %s", grave["code"], extra={"fields": traced})  # alerts look for this: infra/alerts.json

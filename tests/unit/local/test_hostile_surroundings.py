@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import sqlite3
 import subprocess
@@ -14,12 +15,14 @@ from typing import Any
 import pytest
 
 from local.event_grid import EventGrid
+from local.host import Host
 from local.http_app import HttpApp
 from local.http_parser import Request
 from local.timers import Timers
 from shared.adapters.embedded.event_publisher import SqliteEventPublisher
 from shared.adapters.embedded.lanes import SqliteLanes
 from shared.adapters.embedded.telemetry_sink import JsonLinesTelemetrySink
+from shared.errors import ConfigurationError
 from tests.unit.local.clock import Clock
 from tests.unit.local.stand_ins import ScriptedRuntime
 
@@ -158,3 +161,9 @@ async def test_telemetry_is_written_while_the_process_runs(tmp_path: Path):
             await asyncio.sleep(0.01)
     await sink.close()
     assert sink.dropped == 0
+
+
+async def test_amqp_without_its_engine_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match="make serve AMQP=1"):
+        await Host(ROOT, tmp_path / "data", port=0, amqp_port=0).start()

@@ -31,6 +31,50 @@ def test_an_abandoned_message_comes_back_first_and_counts():
     assert q.take(0).sequence == 2
 
 
+def test_a_message_nobody_looked_at_comes_back_uncounted():
+    q = queue(deliveries=1)
+    q.add(1, "")
+    for _ in range(5):
+        lock = q.take(0)
+        assert lock.delivery_count == 1
+        assert q.abandon(lock, counted=False)
+        assert not q.abandon(lock, counted=False), "once"
+
+
+def test_a_named_session_is_held_by_one_also_without_messages():
+    q = queue(sessions=True)
+    q.add(1, "other")
+    holder = q.accept_session(0, "s")
+    assert (holder.session, q.holds(holder)) == ("s", True)
+    assert q.accept_session(0, "s") is None
+    assert q.accept_session(0).session == "other"
+    assert q.accept_session(0) is None
+    q.add(2, "s")
+    assert q.take(0, holder).sequence == 2
+    q.release_session(holder)
+    assert not q.holds(holder)
+    assert q.accept_session(0, "s") is not None
+
+
+def test_a_session_taken_by_name_is_no_longer_free_for_others():
+    q = queue(sessions=True)
+    q.add(1, "s")
+    q.accept_session(0, "s")
+    assert not q.waiting
+    assert q.accept_session(0) is None
+
+
+def test_a_lock_is_in_force_until_it_is_settled_or_lapses():
+    q = queue()
+    q.add(1, "")
+    old = q.take(0)
+    assert q.locks(old)
+    q.expire(61)
+    assert not q.locks(old)
+    new = q.take(62)
+    assert (q.locks(old), q.locks(new)) == (False, True)
+
+
 def test_a_settled_message_is_gone_and_cannot_be_settled_twice():
     q = queue()
     q.add(1, "")

@@ -69,6 +69,21 @@ async def test_a_send_wakes_whoever_waits_for_the_queue(bench: Bench):
     assert bench.woken == ["work"]
 
 
+async def test_everybody_who_works_a_queue_is_woken(bench: Bench):
+    others: list[str] = []
+    bench.receiver.on_ready("work", lambda: others.append("work"))
+    await bench.send("m-1")
+    assert bench.woken == others == ["work"]
+
+
+async def test_what_nobody_looked_at_does_not_die_of_being_given_back(bench: Bench):
+    await bench.send("m-1")
+    for _ in range(5):
+        assert bench.receiver.abandon(bench.receiver.receive("work"), counted=False)
+    assert bench.receiver.receive(DEAD) is None
+    assert bench.receiver.receive("work").lock.delivery_count == 1
+
+
 async def test_an_unsettled_message_comes_again_after_its_lock(bench: Bench):
     await bench.send("m-1")
     first = bench.receiver.receive("work")
