@@ -10,6 +10,7 @@ from typing import Any
 from shared.errors import CountersignError
 
 PING_SECONDS = 2.0
+NO_ACTION_POLICY = "COUNTERSIGN_ACTION_POLICY cannot be read: questions are answered, nothing is done or signed"
 NEEDED = ("store", "bus", "publisher")
 """Without one of these no traffic should come here. While something else fails commands are accepted and kept."""
 BESIDE: dict[str, Callable[[], str]] = {}
@@ -19,7 +20,8 @@ BESIDE: dict[str, Callable[[], str]] = {}
 async def readiness() -> dict[str, Any]:
     """{"ready", "checks": {name: "ok" or why not}, "telemetry_dropped"}. Never raises for what is merely missing.
 
-    Checks: those of `NEEDED`, `checkpoints`, backends by name, `model` when one is configured, those of `BESIDE`.
+    Checks: those of `NEEDED`, `checkpoints`, backends by name, `action_policy`, `model` when one is configured, those
+    of `BESIDE`.
     """
     from shared import bootstrap
     from shared.contracts.kinds import SYSTEM_PARTITION
@@ -41,6 +43,7 @@ async def readiness() -> dict[str, Any]:
     ready = all(checks[name] == "ok" for name in NEEDED)
     if bootstrap.settings().model:
         checks["model"] = "ok"  # it is configured; asking it would cost tokens
+    checks["action_policy"] = "ok" if bootstrap.action_policy() else NO_ACTION_POLICY
     checks |= {name: status() for name, status in BESIDE.items()}
     return {"ready": ready, "checks": checks, "telemetry_dropped": delivery.telemetry.dropped}
 

@@ -43,7 +43,8 @@ async def probe_breakers(timer: func.TimerRequest) -> None:
     backends = bootstrap.backends()
     if not backends:
         return
-    rules = dict.fromkeys(backends, BreakerRule(*bootstrap.action_policy().breaker))
+    policy = bootstrap.action_policy()
+    rules = dict.fromkeys(backends, BreakerRule(*policy.breaker) if policy else BreakerRule())
     delivery = bootstrap.delivery()
     await breaker_store.probe_breakers(store=delivery.store, backends=backends, rules=rules, now=delivery.now)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import secrets
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from shared.ports.event_waiter import EventWaiter
     from shared.ports.language_model import LanguageModel
     from shared.ports.tracer import Tracer
+
+log = logging.getLogger("countersign.bootstrap")
 
 
 @cache
@@ -55,12 +58,20 @@ def policy() -> Policy:
 
 
 @cache
-def action_policy() -> ActionPolicy:
-    """The policy that says which actions there may be and who must sign them, loaded from its file once."""
+def action_policy() -> ActionPolicy | None:
+    """The policy that says which actions there may be and who must sign them, loaded from its file once.
+
+    None when that is missing or wrong: then nothing is done or signed, and questions are answered all the same.
+    """
+    from shared.errors import ConfigurationError
     from shared.guard.action_policy import action_policy_from
 
-    document = _yaml("COUNTERSIGN_ACTION_POLICY", settings().action_policy_file)
-    return action_policy_from(document, backends=frozenset(backends()))
+    named = frozenset(backends())
+    try:
+        return action_policy_from(_yaml("COUNTERSIGN_ACTION_POLICY", settings().action_policy_file), backends=named)
+    except ConfigurationError as failed:
+        log.error("there is no action policy, so nothing can be done or signed: %s", failed)  # noqa: TRY400  told whole
+        return None
 
 
 @cache
@@ -71,7 +82,8 @@ def backends() -> dict[str, ActionBackend]:
 
 def configuration() -> dict[str, str]:
     """What an action is judged and counted under: the code and the policy that are deployed together."""
-    return {"code_version": settings().code_version, "configuration_version": action_policy().version}
+    rules = action_policy()
+    return {"code_version": settings().code_version, "configuration_version": rules.version if rules else "none"}
 
 
 def own_accounts() -> dict[str, frozenset[str]]:
@@ -92,7 +104,7 @@ def _yaml(setting: str, path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  safe, and 8 x faster
-    except (OSError, yaml.YAMLError) as failed:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as failed:
         raise ConfigurationError(f"{setting}: {path} cannot be read: {failed}") from failed
     if not isinstance(document, dict):
         raise ConfigurationError(f"{setting}: {path} is no mapping")

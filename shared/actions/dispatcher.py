@@ -22,6 +22,7 @@ from shared.guard.disposition import Judgement, has_role, is_stricter, judge
 from shared.ports.document_store import Body, Document
 
 Roles = Mapping[str, frozenset[str]]
+NO_POLICY = "policy_context_missing"
 
 
 class Stored(NamedTuple):
@@ -46,7 +47,7 @@ def effect_key(partition: str, action: Body) -> str:
 
 
 def permit_for(
-    stored: Stored, *, policy: ActionPolicy, situation: Situation, roles_now: Roles | None, now: datetime
+    stored: Stored, *, policy: ActionPolicy | None, situation: Situation, roles_now: Roles | None, now: datetime
 ) -> Permit | Refusal:
     """The permit for a requested action, or why there is none.
 
@@ -62,7 +63,7 @@ def permit_for(
     return refusal or _permit(stored, judged)
 
 
-def permit_again(stored: Stored, *, policy: ActionPolicy, situation: Situation) -> Permit | Refusal:
+def permit_again(stored: Stored, *, policy: ActionPolicy | None, situation: Situation) -> Permit | Refusal:
     """The permit of an action whose intent is on the record: nothing may have changed since, and policy still allows
     it. For our own store the world is looked at once more, in the commit that changes it."""
     body, card = stored.action.body, _body_of(stored.card)
@@ -125,7 +126,7 @@ def _withdrawn(body: Body, card: Body | None, roles_now: Roles | None) -> Refusa
     return None
 
 
-def _judged(body: Body, policy: ActionPolicy, roles: frozenset[str]) -> Judgement:
+def _judged(body: Body, policy: ActionPolicy | None, roles: frozenset[str]) -> Judgement:
     money = money_of(body["action"], body["arguments"])
     return judge(
         body["action"],
@@ -148,6 +149,8 @@ def _beyond_policy(judged: Judgement, body: Body, card: Body | None, now: dateti
 def _stricter(judged: Judgement, card: Body | None) -> Refusal | None:
     if not is_stricter(judged, card):
         return None
+    if judged.reason_codes == (NO_POLICY,):
+        return Refusal(NO_POLICY, "there is no policy to judge it by")
     return Refusal("policy_stricter", f"today's policy: {', '.join(judged.reason_codes)}")
 
 

@@ -83,11 +83,11 @@ async def budgets(delivery: Delivery, tenant: str, *, limit: int, cursor: str) -
     )
 
 
-async def preferences(delivery: Delivery, tenant: str, person: str, *, policy: ActionPolicy) -> dict[str, Any]:
+async def preferences(delivery: Delivery, tenant: str, person: str, *, policy: ActionPolicy | None) -> dict[str, Any]:
     """The person's notification settings, with every topic that policy lists."""
     stored = await delivery.store.read(partition_of(tenant), preference_doc_id(person))
     told = stored.body["topics"] if stored else {}
-    rule = policy.actions.get("change_notifications")
+    rule = policy.actions.get("change_notifications") if policy else None
     listed = rule.allowed.get("topic", frozenset()) if rule else frozenset()
     topics = {topic: told.get(topic, DEFAULT) for topic in sorted(listed)}
     return {"person": person, "topics": topics, "changed_at": stored.body["changed_at"] if stored else ""}

@@ -39,7 +39,7 @@ class _Answered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnswerApprovalFlow:
-    """policy: judges an edit as it would judge a new wish; without one every edit is denied."""
+    """policy: judges an edit as it would judge a new wish. None: nobody can sign, and the card waits; a no is taken."""
 
     policy: ActionPolicy | None
 
@@ -56,6 +56,11 @@ class AnswerApprovalFlow:
         if changed:
             raise StateConflictError(
                 "the card and its action are not what was stored together: nobody can sign this", code=changed
+            )
+        if self.policy is None and answer.decision != REJECT:
+            raise StateConflictError(
+                "there is no policy to judge by, so nothing can be signed now: the card waits, and can be turned down",
+                code="policy_context_missing",
             )
         return _outcome(work, card, self._answered(work, card, action, signer))
 

@@ -61,9 +61,9 @@ class _Result(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PerformActionFlow:
-    """chart, own_accounts: as for `RequestActionFlow`."""
+    """chart, own_accounts: as for `RequestActionFlow`. policy: None lets a backend only be asked what it has done."""
 
-    policy: ActionPolicy
+    policy: ActionPolicy | None
     backends: Mapping[str, ActionBackend]
     chart: frozenset[str]
     own_accounts: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -128,14 +128,14 @@ class PerformActionFlow:
         earlier request may still be on its way, so a person must look."""
         if body["state"] == "needs_review":
             raise TerminalError("effect_not_found", "the backend has never seen the key; nothing was asked for again")
-        if self._is_overdue(work, body):
-            raise TerminalError("effect_unconfirmed", "the backend has not seen the key in all the time there was")
         if isinstance(verdict, Refusal):
             raise TerminalError(verdict.code, verdict.detail)
+        if self._is_overdue(work, body):
+            raise TerminalError("effect_unconfirmed", "the backend has not seen the key in all the time there was")
         return verdict
 
     def _is_overdue(self, work: Work, body: Body) -> bool:
-        rule = self.policy.actions.get(body["action"])
+        rule = self.policy.actions.get(body["action"]) if self.policy else None
         return rule is None or work.now >= parse(body["intent_at"]) + timedelta(seconds=rule.give_up_seconds)
 
 

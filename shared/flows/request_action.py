@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared.actions import life_cycle
 from shared.actions.action import Permit, Situation
 from shared.actions.carrying_out import states_of
-from shared.actions.dispatcher import Refusal, Roles, permit_for, unsound
+from shared.actions.dispatcher import NO_POLICY, Refusal, Roles, permit_for, unsound
 from shared.actions.registry import ACTIONS, described
 from shared.actions.tally import counted
 from shared.approvals import card as cards
@@ -55,10 +55,11 @@ class RequestActionFlow:
     """chart: the categories of a tenant without its own. own_accounts: tenant to the accounts that it may pay from.
 
     memberships: whether stored memberships are what counts; then they are read again. first_operators: the
-    `principal=tenant` lines that make somebody an operator beside them.
+    `principal=tenant` lines that make somebody an operator beside them. policy: None, while there is none, parks every
+    request: with a policy again, an operator's replay takes it further, if nothing has expired by then.
     """
 
-    policy: ActionPolicy
+    policy: ActionPolicy | None
     backends: Mapping[str, ActionBackend]
     chart: frozenset[str]
     own_accounts: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -85,6 +86,8 @@ class RequestActionFlow:
             permit = permit_for(
                 whole.stored, policy=self.policy, situation=situation, roles_now=roles_now, now=work.now
             )
+        if isinstance(permit, Refusal) and permit.code == NO_POLICY:
+            raise TerminalError(permit.code, permit.detail)
         if isinstance(permit, Refusal):
             return _refused(work, whole, permit)
         return _intended(work, whole, permit)
@@ -100,7 +103,7 @@ class RequestActionFlow:
         """What the action's backend says of its subjects now. Without a backend the policy refuses anyway."""
         subjects = ACTIONS[body["action"]].subjects(body["arguments"])
         backend = self.backends.get(body["backend"])
-        if not subjects or backend is None:
+        if not subjects or backend is None or self.policy is None:
             return situation
         line = line_to(work, backend, self.policy, body["action"])
         return situation._replace(states=await states_of(line, subjects))

@@ -67,11 +67,12 @@ async def gathered(
     return Gathered(Stored(work.command.tenant, action, card, records), situation)
 
 
-def line_to(work: Work, backend: ActionBackend, policy: ActionPolicy, name: str) -> Line:
+def line_to(work: Work, backend: ActionBackend, policy: ActionPolicy | None, name: str) -> Line:
     """How action `name` reaches its backend. What policy no longer lists can still be asked about, briefly."""
-    rule = policy.actions.get(name)
+    rule = policy.actions.get(name) if policy else None
     seconds = rule.timeout_seconds if rule else 5.0
-    return Line(backend, BreakerRule(*policy.breaker), seconds, work.store, work.now)
+    pauses = BreakerRule(*policy.breaker) if policy else BreakerRule()
+    return Line(backend, pauses, seconds, work.store, work.now)
 
 
 def entry_of(what: str, work: Work, body: Body, **payload: Any) -> Entry:

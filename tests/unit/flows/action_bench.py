@@ -129,7 +129,7 @@ def bank() -> FakeBank:
     return FakeBank(accounts={"giro": {**open_, "balance_minor": 100_000}, "landlord": {**open_, "balance_minor": 0}})
 
 
-def flows_of(backend: FakeBank | None, rules: ActionPolicy, **more: Any) -> dict[str, Any]:
+def flows_of(backend: FakeBank | None, rules: ActionPolicy | None, **more: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "policy": rules,
         "backends": {"bank": backend} if backend else {},

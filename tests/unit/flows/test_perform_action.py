@@ -193,6 +193,48 @@ async def test_a_person_may_have_to_look_twice_at_one_action(bench: Bench, backe
     assert "nobody can tell yet whether it was done" in second
 
 
+async def test_without_a_policy_the_bank_is_asked_what_it_did_and_for_nothing_else(bench: Bench, backend: FakeBank):
+    first = await _intended(bench)
+    object.__setattr__(bench.delivery, "flows", flows_of(backend, None))
+    assert await deliver(bench) == ["parked"]
+    assert (await action_of(bench, first))["code"] == "policy_context_missing"
+    assert "perform" not in backend.asked
+    object.__setattr__(bench.delivery, "flows", flows_of(backend, action_policy()))
+    second = await wish(bench, turn=2)
+    await sign(bench, second, "bob")
+    assert await deliver_one(bench) == "committed"
+    backend.effects[(await action_of(bench, second))["idempotency_key"]] = Effect("done", "r-earlier")
+    object.__setattr__(bench.delivery, "flows", flows_of(backend, None))
+    assert await deliver(bench) == ["committed"]
+    assert (await action_of(bench, second))["reference"] == "r-earlier"
+    assert "perform" not in backend.asked
+
+
+async def test_a_request_without_a_policy_is_parked_and_goes_on_by_a_replay_under_one(bench: Bench, backend: FakeBank):
+    action_id = await wish(bench)
+    await sign(bench, action_id, "bob")
+    object.__setattr__(bench.delivery, "flows", flows_of(backend, None))
+    assert await deliver(bench) == ["parked"]
+    action = await action_of(bench, action_id)
+    assert (action["state"], action["code"], backend.asked) == ("needs_review", "policy_context_missing", [])
+    assert "nothing was done" in (await told(bench))[-1]
+    flows = {**flows_of(backend, action_policy()), "ResolveParked": ResolveParkedFlow()}
+    object.__setattr__(bench.delivery, "flows", flows)
+    await _replay(bench)
+    assert await deliver(bench) == ["committed", "committed"]
+    assert (backend.performed, (await action_of(bench, action_id))["state"]) == (1, "done")
+
+
+async def test_without_a_policy_nothing_of_our_own_changes_either(bench: Bench, backend: FakeBank):
+    action_id = await wish(bench, "set_budget", {"category": "food", "limit_minor": 40_000, "currency": "EUR"})
+    assert await deliver_one(bench) == "committed"
+    object.__setattr__(bench.delivery, "flows", flows_of(backend, None))
+    assert await deliver(bench) == ["committed"]
+    action = await action_of(bench, action_id)
+    assert (action["state"], action["code"]) == ("refused", "policy_context_missing")
+    assert (await bench.store.query(TENANT, "budget")).documents == []
+
+
 async def test_an_action_switched_off_after_the_intent_is_not_carried_out(bench: Bench, backend: FakeBank):
     action_id = await _intended(bench)
     object.__setattr__(bench.delivery, "flows", flows_of(backend, action_policy(enabled=False)))
