@@ -6,7 +6,7 @@ A call costs one read. Only failures, the first success after them and probes ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -72,6 +72,19 @@ async def record(
     except RetryableError:
         return False
     return False
+
+
+async def standing(backends: Collection[str], *, store: DocumentStore) -> dict[str, dict[str, str]]:
+    """How the breaker of each backend stands: {"backend", "breaker", "retry_at"}; retry_at: of an open one."""
+    found = await store.read_many(SYSTEM_PARTITION, [_id(name) for name in sorted(backends)])
+
+    def told(name: str) -> dict[str, str]:
+        document = found.get(_id(name))
+        state = document.body["state"] if document else "closed"
+        retry_at = document.body["retry_at"] if document and state == "open" else ""
+        return {"backend": name, "breaker": state, "retry_at": retry_at}
+
+    return {name: told(name) for name in backends}
 
 
 async def probe_breakers(

@@ -98,7 +98,7 @@ def entry(
     **payload: Any,
 ) -> Entry:
     """The audit entry of a step. what: `action_proposed`, `action_released`, `action_refused`, `effect_intent`,
-    `effect_outcome`, `action_cancelled`, `action_settled`. body: the action after it."""
+    `effect_outcome`, `action_cancelled`, `action_waiting`, `action_settled`. body: the action after it."""
     ids = {"run": run_id, "command": command_id, "correlation": correlation_id, "action": body["action_id"]}
     ids |= {"conversation": body["conversation_id"]} if body["conversation_id"] else {}
     ids |= {"approval": body["approval_id"]} if body["approval_id"] else {}

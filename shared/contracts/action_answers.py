@@ -25,13 +25,21 @@ class Undo(Answer):
     arguments: dict[str, Any]
 
 
+class BackendStanding(Answer):
+    """breaker: of the circuit to it; while it is open nothing is asked of the backend until `retry_at`, else ""."""
+
+    backend: str
+    breaker: Literal["closed", "open", "half_open"]
+    retry_at: Instant = ""
+
+
 class Action(Answer):
     """An action from wish to outcome. code: why it is in its state (docs/reason-codes.md); detail: in words.
 
     decision: of the guard on the wish. reference: the backend's own id of what it did. result: small facts.
     records: sequences of the audit records that it is sealed in. compensation: how a person undoes it; undo: by
-    which action, null when there is none. message_id: what asked for it. intent_run: the run that recorded the intent,
-    "" before it.
+    which action, null when there is none. waits_for: its backend, while it is on its way there, else null.
+    message_id: what asked for it. intent_run: the run that recorded the intent, "" before it.
     """
 
     action_id: str
@@ -69,6 +77,7 @@ class Action(Answer):
     records: list[int]
     compensation: str
     undo: Undo | None = None
+    waits_for: BackendStanding | None = None
     erased_at: Instant = ""
 
 

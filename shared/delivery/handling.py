@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from shared.audit.record import Entry
+from shared.errors import RetryableError
 from shared.ports.checkpoint_log import CheckpointLog
 from shared.ports.command_bus import CommandBus
 from shared.ports.document_store import Document, DocumentStore, Merge
@@ -70,11 +71,12 @@ class Outcome:
 
 
 class Left(NamedTuple):
-    """What a parked command leaves behind beside itself."""
+    """What a command that was parked or delayed leaves behind beside itself."""
 
     writes: Sequence[Document] = ()
     events: Sequence[dict[str, Any]] = ()
     merges: Sequence[Merge] = ()
+    entries: Sequence[Entry] = ()
 
 
 class Flow(Protocol):
@@ -91,6 +93,18 @@ class Flow(Protocol):
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
         """What else to write and tell when the command is parked with its `run` ended: its subject must not look as
         if it were still on its way."""
+        ...
+
+
+@runtime_checkable
+class Patient(Flow, Protocol):
+    """A flow that people wait for: they are told when its command has to be tried again later."""
+
+    def when_delayed(
+        self, command: Any, documents: Mapping[str, Document], *, run: Run, why: RetryableError, now: datetime
+    ) -> Left:
+        """Documents that say so, new ones alone, and at least one entry; `Left()` when nobody need know of `why`. Asked
+        at every delay, committed at the first."""
         ...
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,10 +16,11 @@ from shared.contracts.instants import after, text
 from shared.contracts.kinds import KINDS
 from shared.contracts.telemetry import score, trace
 from shared.delivery import outbox
+from shared.delivery.delays import send_later, send_unread_later, tell_of_delay
 from shared.delivery.handling import Delivery, Outcome, Work
 from shared.delivery.one_commit import commit
 from shared.delivery.parking import Incoming, park_command, park_unreadable
-from shared.delivery.retry import OUTAGE_DELAY_SECONDS, Park, RetryLater, after_failure
+from shared.delivery.retry import Park, RetryLater, after_failure
 from shared.delivery.run_documents import (
     payload_fingerprint,
     receipt_document,
@@ -31,7 +31,6 @@ from shared.delivery.run_documents import (
 from shared.delivery.tenants import register
 from shared.delivery.tracing import ended, spanned
 from shared.errors import ConflictError, EarlyError, IdempotencyMismatchError, RetryableError, TerminalError
-from shared.ports.command_bus import OutgoingMessage
 from shared.ports.document_store import Document
 from shared.runs.life_cycle import is_terminal, moved_to
 
@@ -68,7 +67,9 @@ async def _handle_or_record(delivery: Delivery, incoming: Incoming) -> str:
         await park_unreadable(delivery, incoming, Park(failed.code, str(failed)))
         return "parked"
     except RetryableError as failed:
-        return await _retry_unread(delivery, incoming, failed)
+        log.warning("a message on %s waits: %s", incoming.lane, failed)
+        await send_unread_later(delivery, incoming)
+        return "retried"
     CORRELATION.set(command.correlation_id)
     try:
         return await handle_command(delivery, command, incoming.body)
@@ -231,7 +232,8 @@ async def _after_failure(delivery: Delivery, incoming: Incoming, command: Comman
     verdict = after_failure(failed, command.attempt, jitter=delivery.jitter())
     if isinstance(verdict, RetryLater):
         log.warning("%s %s waits %.1f s: %s", command.command_type, command.command_id, verdict.delay_seconds, failed)
-        await _send_later(delivery, incoming, command, verdict)
+        await send_later(delivery, incoming, command, verdict)
+        await tell_of_delay(delivery, command, failed)
         return "retried"
     if verdict.reason == "unexpected_error":
         log.error("%s %s failed unexpectedly", command.command_type, command.command_id, exc_info=failed)
@@ -240,43 +242,6 @@ async def _after_failure(delivery: Delivery, incoming: Incoming, command: Comman
     else:
         await park_command(delivery, incoming, command, verdict)
     return "parked"
-
-
-async def _send_later(delivery: Delivery, incoming: Incoming, command: CommandEnvelope, verdict: RetryLater) -> None:
-    """The scheduled copy. Its id depends on the message it copies: whoever redelivers that makes no second copy."""
-    attempt = command.attempt + verdict.counts
-    later = after(delivery.now(), seconds=verdict.delay_seconds)
-    tail = sha256(incoming.message_id.encode()).hexdigest() if verdict.counts else _unique_id(incoming, later)
-    copy = OutgoingMessage(
-        lane=incoming.lane,
-        body=orjson.dumps({**orjson.loads(incoming.body), "attempt": attempt}),
-        message_id=f"{command.command_id}:{attempt}:{tail[:16]}",
-        session_id=incoming.session_id or command.tenant,
-        correlation_id=command.correlation_id[: outbox.LONGEST_CORRELATION],
-        subject=command.command_type,
-        scheduled_at=later,
-    )
-    await delivery.bus.send([copy])
-
-
-async def _retry_unread(delivery: Delivery, incoming: Incoming, failed: RetryableError) -> str:
-    """A newer instance wrote this envelope: wait for the deployment to reach us, without reading it."""
-    log.warning("a message on %s waits: %s", incoming.lane, failed)
-    later = after(delivery.now(), seconds=OUTAGE_DELAY_SECONDS * (1 + delivery.jitter()))
-    copy = OutgoingMessage(
-        lane=incoming.lane,
-        body=incoming.body,
-        message_id=_unique_id(incoming, later),
-        session_id=incoming.session_id,
-        scheduled_at=later,
-    )
-    await delivery.bus.send([copy])
-    return "retried"
-
-
-def _unique_id(incoming: Incoming, later: str) -> str:
-    """An id for a copy that is no further attempt: duplicate detection must not take it for the message it copies."""
-    return sha256(f"{incoming.message_id}|{incoming.delivery_count}|{later}".encode()).hexdigest()
 
 
 def _report(delivery: Delivery, command: AnyCommand, outcome: Outcome) -> None:

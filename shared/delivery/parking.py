@@ -82,9 +82,9 @@ async def park_command(delivery: Delivery, incoming: Incoming, command: AnyComma
     outgoing = outbox.document_for(partition, key, commands=[], events=left.events, now=now, nonce=nonce)
     writes = [_document(partition, body), run_document_of(partition, run, run_document), receipt, *left.writes]
     ids = {"parked": key, "command": key, "run": run["run_id"]}
-    entry = Entry("command_parked", WORKER, ids, {"reason": why.reason, "lane": incoming.lane})
+    entries = [Entry("command_parked", WORKER, ids, {"reason": why.reason, "lane": incoming.lane}), *left.entries]
     head = documents.get(HEAD_ID)
-    await commit(delivery, partition, [*writes, *outgoing], [entry], head=head, known=documents, merges=left.merges)
+    await commit(delivery, partition, [*writes, *outgoing], entries, head=head, known=documents, merges=left.merges)
     log.error("parked %s %s: %s", command.command_type, key, why.reason)
 
 

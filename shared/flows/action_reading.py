@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from shared.actions.breaker_store import standing
 from shared.actions.change_notifications import DEFAULT, preference_doc_id
 from shared.actions.export_statement import EXPORT_STATEMENT, MAX_ROWS, as_csv
 from shared.actions.life_cycle import action_doc_id
@@ -19,6 +20,7 @@ from shared.flows import reading
 from shared.guard.action_policy import ActionPolicy
 from shared.ports.document_store import MAX_PAGE, Body, Document
 
+ON_THE_WAY = ("requested", "intended")
 SEE_ALL = frozenset({"reviewer", "auditor", "operator"})
 
 
@@ -40,16 +42,18 @@ async def actions(
     """One page, newest first; {"items", "cursor"}. A page of the own ones in one state may hold fewer than `limit`."""
     if reader.sees_all:
         key = ("state", state)
-        return await reading.page(delivery, tenant, "action", view=_shown, key=key, limit=limit, cursor=cursor)
+        found = await reading.page(delivery, tenant, "action", view=_shown, key=key, limit=limit, cursor=cursor)
+        return {**found, "items": await _with_breakers(delivery, found["items"])}
     own = ("subject", reader.person)
     found = await reading.page(delivery, tenant, "action", view=_shown, key=own, limit=limit, cursor=cursor)
     kept = [one for one in found["items"] if state in ("", one["state"])]
-    return {**found, "items": kept}
+    return {**found, "items": await _with_breakers(delivery, kept)}
 
 
 async def one_action(delivery: Delivery, tenant: str, reader: Reader, action_id: str) -> dict[str, Any]:
     """One action with how it can be undone; another person's is not there for a member."""
-    return _shown(await _visible(delivery, tenant, reader, action_id))
+    (shown,) = await _with_breakers(delivery, [_shown(await _visible(delivery, tenant, reader, action_id))])
+    return shown
 
 
 async def statement(delivery: Delivery, tenant: str, reader: Reader, action_id: str) -> tuple[str, bool]:
@@ -114,10 +118,22 @@ async def _visible(delivery: Delivery, tenant: str, reader: Reader, action_id: s
     return document
 
 
+async def _with_breakers(delivery: Delivery, shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The actions, those on their way to a backend with how its circuit breaker stands: one read more, if any are."""
+    backends = {one["backend"] for one in shown if one["state"] in ON_THE_WAY and one["backend"]}
+    if not backends:
+        return shown
+    stands = await standing(backends, store=delivery.store)
+    return [
+        {**one, "waits_for": stands[one["backend"]]} if one["state"] in ON_THE_WAY and one["backend"] else one
+        for one in shown
+    ]
+
+
 def _shown(document: Document) -> dict[str, Any]:
     body = document.body
     kind = ACTIONS.get(body["action"])
-    told = {**body, "compensation": kind.compensation if kind else "", "undo": None}
+    told = {**body, "compensation": kind.compensation if kind else "", "undo": None, "waits_for": None}
     if kind and body["state"] == "done" and "erased_at" not in body:
         undoing = kind.compensating(body["arguments"], body["result"])
         told["undo"] = undoing and {"action": undoing[0], "arguments": undoing[1]}

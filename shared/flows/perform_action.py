@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.actions import life_cycle
@@ -30,6 +30,7 @@ from shared.flows.stored_action import (
     in_state,
     is_erased,
     left_for_review,
+    left_waiting,
     line_to,
     settled_already,
     stored_action,
@@ -87,6 +88,11 @@ class PerformActionFlow:
         if isinstance(verdict, Refusal):
             return _ended(work, action, _not_done(action.body, verdict.code, verdict.detail))
         return _ended(work, action, _in_our_store(kind.effect(verdict, whole.situation)))
+
+    def when_delayed(
+        self, command: Any, documents: Mapping[str, Document], *, run: Run, why: RetryableError, now: datetime
+    ) -> Left:
+        return left_waiting(command, documents, run=run, why=why, now=now)
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
         """A replay of the parked command only asks what became of the key: a person decides on anything more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.actions import life_cycle
@@ -19,7 +20,7 @@ from shared.contracts.commands import envelope
 from shared.contracts.identity import deterministic_id, partition_of
 from shared.contracts.kinds import SYSTEM_PARTITION
 from shared.delivery.handling import Left, Outcome, Work
-from shared.errors import TerminalError
+from shared.errors import RetryableError, TerminalError
 from shared.flows import approval_steps as steps
 from shared.flows.members import membership_id
 from shared.flows.stored_action import (
@@ -32,6 +33,7 @@ from shared.flows.stored_action import (
     in_state,
     is_erased,
     left_for_review,
+    left_waiting,
     line_to,
     settled_already,
     stored_action,
@@ -91,6 +93,11 @@ class RequestActionFlow:
         if isinstance(permit, Refusal):
             return _refused(work, whole, permit)
         return _intended(work, whole, permit)
+
+    def when_delayed(
+        self, command: Any, documents: Mapping[str, Document], *, run: Run, why: RetryableError, now: datetime
+    ) -> Left:
+        return left_waiting(command, documents, run=run, why=why, now=now)
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
         """Nothing was tried. A replay of the parked command checks everything again."""

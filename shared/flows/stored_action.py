@@ -20,11 +20,11 @@ from shared.audit.seal import alteration, record_ids
 from shared.audit.trail import HEAD_ID
 from shared.contracts.commands import envelope
 from shared.contracts.identity import deterministic_id
-from shared.contracts.instants import parse
+from shared.contracts.instants import parse, text
 from shared.conversation import stream
 from shared.conversation.documents import closed, notice, notice_events
 from shared.delivery.handling import Left, Outcome, Work
-from shared.errors import TerminalError
+from shared.errors import RetryableError, TerminalError
 from shared.guard.action_policy import ActionPolicy
 from shared.ledger.transactions import PROFILE_ID
 from shared.ports.action_backend import ActionBackend
@@ -103,11 +103,21 @@ def request_of(work: Work, body: Body) -> dict[str, Any]:
 
 
 def feedback(
-    partition: str, body: Body, text: str, *, run: Run, at: str, now: datetime, cards: Sequence[Body] = ()
+    partition: str,
+    body: Body,
+    words: str,
+    *,
+    run: Run,
+    at: str,
+    now: datetime,
+    cards: Sequence[Body] = (),
+    key: str = "",
+    waits_for: str = "",
 ) -> tuple[list[Document], list[Merge]]:
     """What the conversation is told of the action's new state: a notice, and the stream. Nothing without one.
 
-    cards: bodies of the cards that changed with it."""
+    cards: bodies of the cards that changed with it. key: what is told once; "" for once in each run. waits_for: why it
+    waits, a code."""
     conversation_id = body["conversation_id"]
     if not conversation_id:
         return [], []
@@ -115,8 +125,8 @@ def feedback(
         partition,
         conversation_id,
         turn=body["turn"],
-        key=f"{body['action_id']}-{run['run_id']}",  # not the state: a person may have to look twice
-        text=text,
+        key=f"{body['action_id']}-{key or run['run_id']}",  # not the state: a person may have to look twice
+        text=words,
         at=at,
         run_id=run["run_id"],
         command_id=run["command_id"],
@@ -126,8 +136,9 @@ def feedback(
         mentions=body["mentions"],
     )
     happened = [stream.custom("approval", card_told(card)) for card in cards]
-    events = notice_events(told.body, [*happened, stream.custom("action", shown(body))])
-    change = closed(body["approval_id"]) if body["approval_id"] else stream.unchanged
+    waiting = {"waits_for": waits_for} if waits_for else {}
+    events = notice_events(told.body, [*happened, stream.custom("action", {**shown(body), **waiting})])
+    change = closed(body["approval_id"]) if body["approval_id"] and not waits_for else stream.unchanged
     return [told], [stream.told(conversation_id, events, now=now, change=change)]
 
 
@@ -178,10 +189,35 @@ def left_for_review(partition: str, action: Document, *, run: Run, reason: str) 
     title = described_safely(body)
     was_tried = body["intent_at"] and body["backend"]
     unknown = "nobody can tell yet whether it was done" if was_tried else "nothing was done"
-    text = f"{title}: this could not be finished ({reason.replace('_', ' ')}), and {unknown}. A person must look."
-    left = life_cycle.moved(action, "needs_review", at=at, code=reason, detail=text)
-    notices, merges = feedback(partition, left.body, text, run=run, at=at, now=parse(at))
+    said = f"{title}: this could not be finished ({reason.replace('_', ' ')}), and {unknown}. A person must look."
+    left = life_cycle.moved(action, "needs_review", at=at, code=reason, detail=said)
+    notices, merges = feedback(partition, left.body, said, run=run, at=at, now=parse(at))
     return Left([left, *notices], merges=[counted(partition, left.body, outcome="needs_review", at=at), *merges])
+
+
+WAITS_FOR: Mapping[str, str] = {
+    "backend_unavailable": "the {backend} cannot be reached",
+    "breaker_open": "the {backend} has failed too often just now, and is left alone for a while",
+    "effect_unknown": "the {backend} did not say whether it was done; it is asked that, and never to do it twice",
+    "effect_pending": "the {backend} is still working on it",
+}
+"""Why an action waits for its backend, by the error's code. Whatever else delays it is not for people to know."""
+
+
+def left_waiting(
+    command: Any, documents: Mapping[str, Document], *, run: Run, why: RetryableError, now: datetime
+) -> Left:
+    """What people are told, once for each action, when its backend keeps it waiting."""
+    action = documents.get(life_cycle.action_doc_id(command.payload.action_id))
+    if action is None or why.code not in WAITS_FOR or not life_cycle.is_whole(action) or "erased_at" in action.body:
+        return Left()
+    body, at = action.body, text(now)
+    reason = WAITS_FOR[why.code].format(backend=body["backend"])
+    said = f"{described_safely(body)}: this waits, because {reason}. It goes on by itself, and you will be told."
+    notices, merges = feedback(action.partition, body, said, run=run, at=at, now=now, key="waiting", waits_for=why.code)
+    ids = {"run_id": run["run_id"], "command_id": command.command_id, "correlation_id": command.correlation_id}
+    entry = life_cycle.entry("action_waiting", body, who=DISPATCHER, waits_for=why.code, **ids)
+    return Left(notices, merges=merges, entries=[entry])
 
 
 def described_safely(body: Body) -> str:

@@ -61,6 +61,23 @@ async def test_another_persons_action_is_not_there_for_a_member(app: App):
     assert (await app.call("get_action", as_=dev("alice", tenants="desk"), id="a-1")).status == 404
 
 
+async def test_an_action_on_its_way_names_its_backend_and_how_the_breaker_stands(app: App):
+    action = await _stored("a-1", "draft_message", {"recipient": "Anna", "text": "Hello"}, by="alice")
+    await _stored("a-2", "draft_message", {"recipient": "Ben", "text": "Hello"}, by="alice")
+    store = bootstrap.delivery().store
+    (known,) = (await store.read_many("home", [action.id])).values()
+    await store.commit("home", [known._replace(body={**known.body, "backend": "bank"})])
+    found = await app.call("get_action", as_=ALICE, id="a-1")
+    assert found.body["waits_for"] == {"backend": "bank", "breaker": "closed", "retry_at": ""}
+    body = {"backend": "bank", "state": "open", "failures": [AT], "opened_at": AT, "retry_at": AT, "probe_until": "",
+            "changed_at": AT}  # fmt: skip
+    await store.commit("system", [Document("system", "breaker:bank", "breaker", body, sort="bank")])
+    page = await app.call("list_actions", as_=ALICE)
+    action_answers.ActionPage.model_validate(page.body)
+    waits = {one["action_id"]: one["waits_for"] for one in page.body["items"]}
+    assert waits == {"a-1": {"backend": "bank", "breaker": "open", "retry_at": AT}, "a-2": None}
+
+
 async def test_a_done_action_says_by_which_action_it_is_undone(app: App):
     asked = {"category": "food", "limit_minor": 40_000, "currency": "EUR"}
     was = {"limit_minor": 30_000, "currency": "EUR"}

@@ -92,7 +92,9 @@ async def test_the_money_moves_once_whatever_the_bank_does(bench: Bench, bank: S
     assert (action["state"], bool(action["reference"])) == ("done", True)
     assert (await records(bench)).count("effect_outcome") == 1
     assert await outcomes_counted(bench) == {"done": 1}
-    assert len(await told(bench)) == 1
+    *waited, said = await told(bench)
+    assert said.startswith("Done: ")
+    assert [": this waits, because the bank " in one for one in waited] == [True] * (action["attempts"] > 1)
 
 
 async def test_a_breaker_opens_while_the_bank_is_broken_and_all_of_it_is_done_once_it_is_well(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.actions.life_cycle import action_doc_id
+from shared.audit.trail import HEAD_ID
 from shared.contracts.commands import ResolveParked, ResolveParkedEnvelope
 from shared.contracts.instants import text
 from shared.delivery.inbox import execute
@@ -17,6 +18,7 @@ from shared.ledger.transactions import decided, transaction_document, unclassifi
 from shared.ports.action_backend import Effect
 from tests.bench import Bench, facts
 from tests.unit.flows.action_bench import (
+    CONVERSATION,
     TENANT,
     FakeBank,
     action_bench,
@@ -112,6 +114,54 @@ async def test_what_nobody_can_confirm_is_left_to_a_person(bench: Bench, backend
     assert backend.asked.count("perform") == 1
 
 
+@pytest.mark.parametrize(
+    ("trouble", "silent", "reason"),
+    [
+        (["down", "down", "down"], False, "the bank cannot be reached"),
+        (["lost", "lost"], False, "the bank did not say whether it was done"),
+        (["pending"], False, "the bank is still working on it"),
+        ([], True, "the bank cannot be reached"),
+    ],
+)
+async def test_whoever_asked_is_told_once_that_it_waits_and_goes_on_by_itself(
+    bench: Bench, backend: FakeBank, trouble: list[str], silent: bool, reason: str
+):
+    action_id = await _intended(bench)
+    backend.trouble, backend.silent = trouble, silent
+    assert [await deliver_one(bench) for _ in range(2)] == ["retried", "retried"]
+    (said,) = await told(bench)
+    assert said.startswith(f"Transfer 50.00 EUR to Jo: this waits, because {reason}")
+    assert said.endswith("It goes on by itself, and you will be told.")
+    assert (await records(bench)).count("action_waiting") == 1
+    streamed = await bench.store.query(TENANT, "stream_event", key=("conversation", CONVERSATION))
+    waits = [one["value"] for told in streamed.documents for one in told.body["events"] if "waits_for" in str(one)]
+    assert [(one["action_id"], one["state"]) for one in waits] == [(action_id, "intended")]
+    backend.trouble, backend.silent = [], False
+    key = (await action_of(bench, action_id))["idempotency_key"]
+    backend.effects[key] = Effect("done", "r-1")
+    await deliver(bench)
+    assert len(await told(bench)) == 2
+
+
+async def test_a_breaker_that_keeps_it_waiting_is_named(bench: Bench, backend: FakeBank):
+    for turn in range(1, 7):
+        await sign(bench, await wish(bench, turn=turn), "bob")
+    for _ in range(6):
+        assert await deliver_one(bench) == "committed"
+    backend.silent = True
+    for _ in range(6):
+        assert await deliver_one(bench) == "retried"
+    assert "has failed too often just now" in (await told(bench))[-1]
+
+
+async def test_what_is_carried_out_at_once_is_told_once_in_its_one_commit(bench: Bench):
+    await _intended(bench)
+    before = (await body_of(bench, HEAD_ID))["sequence"]
+    assert await deliver(bench) == ["committed"]
+    assert (await body_of(bench, HEAD_ID))["sequence"] == before + 1
+    assert len(await told(bench)) == 1
+
+
 async def test_an_open_breaker_spares_the_bank_and_costs_no_attempts(bench: Bench, backend: FakeBank):
     ids = []
     for turn in range(1, 7):
@@ -188,7 +238,8 @@ async def test_a_person_may_have_to_look_twice_at_one_action(bench: Bench, backe
     assert await deliver(bench) == ["parked"]
     action = await action_of(bench, action_id)
     assert (action["state"], action["code"]) == ("needs_review", "effect_unconfirmed")
-    first, second = await told(bench)
+    waits, first, second = await told(bench)
+    assert "this waits" in waits
     assert "nothing was done" in first
     assert "nobody can tell yet whether it was done" in second
 
