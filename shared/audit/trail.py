@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from shared.audit.record import START, Entry, Head, next_record
 from shared.errors import UnreadableError
 from shared.ports.checkpoint_log import Checkpoint, CheckpointLog
-from shared.ports.document_store import Document, DocumentStore
+from shared.ports.document_store import Document
 
 HEAD_ID = "audit_head:head"
 CHECKPOINT_EVERY = 100
@@ -32,7 +32,10 @@ def head_of(document: Document | None) -> Head:
 def append(
     partition: str, head_document: Document | None, entries: Sequence[Entry], *, at: str, salts: Iterable[str]
 ) -> list[Document]:
-    """The documents to commit: one per entry and the head, replaced under its etag. Pure."""
+    """The documents to commit: one per entry and the head, replaced under its etag. Pure.
+
+    The head is due from its first move after a checkpoint on, so that the timer finds those that moved and no others.
+    """
     head = head_of(head_document)
     documents = []
     for entry, salt in zip(entries, salts, strict=False):
@@ -43,18 +46,16 @@ def append(
         documents.append(Document(partition, audit_id(head.sequence), "audit", record, sort=sort, keys=keys))
     etag = head_document.etag if head_document else ""
     body = {"sequence": head.sequence, "hash": head.hash, "at": at}
-    documents.append(Document(partition, HEAD_ID, "audit_head", body, etag=etag))
+    due_at = (head_document.due_at if head_document else "") or at
+    documents.append(Document(partition, HEAD_ID, "audit_head", body, etag=etag, due_at=due_at))
     return documents
 
 
-async def checkpoint(partition: str, *, store: DocumentStore, checkpoints: CheckpointLog, at: str) -> Checkpoint | None:
-    """Write the head outside the store if it has moved since the last checkpoint; returns what was written."""
-    document = await store.read(partition, HEAD_ID)
-    if document is None:
+async def checkpoint(head: Document, *, checkpoints: CheckpointLog, at: str) -> Checkpoint | None:
+    """Write the head document outside the store if the newest checkpoint is older; returns what was written."""
+    last = await checkpoints.latest(head.partition)
+    if last is not None and last.sequence >= head.body["sequence"]:
         return None
-    last = await checkpoints.latest(partition)
-    if last is not None and last.sequence >= document.body["sequence"]:
-        return None
-    point = Checkpoint(partition, document.body["sequence"], document.body["hash"], at)
+    point = Checkpoint(head.partition, head.body["sequence"], head.body["hash"], at)
     await checkpoints.append(point)
     return point

@@ -58,19 +58,20 @@ async def commit(
             known = await delivery.store.read_many(partition, sorted(looked_at))
             head = known.get(HEAD_ID)
         else:
-            await _checkpoint_now_and_then(delivery, partition, chain, at)
+            await _checkpoint_now_and_then(delivery, chain, at)
             if relayed:
                 await outbox.relay_promptly(delivery, writes, etags)
             return etags
     raise ConflictError([HEAD_ID])
 
 
-async def _checkpoint_now_and_then(delivery: Delivery, partition: str, chain: Sequence[Document], at: str) -> None:
+async def _checkpoint_now_and_then(delivery: Delivery, chain: Sequence[Document], at: str) -> None:
     """Every `CHECKPOINT_EVERY` records. A failure must not undo a commit: the timer writes the checkpoint later."""
-    last = chain[-1].body["sequence"]
+    head = chain[-1]
+    last = head.body["sequence"]
     if last // CHECKPOINT_EVERY == (last - len(chain) + 1) // CHECKPOINT_EVERY:
         return
     try:
-        await checkpoint(partition, store=delivery.store, checkpoints=delivery.checkpoints, at=at)
+        await checkpoint(head, checkpoints=delivery.checkpoints, at=at)
     except RetryableError as failed:
-        delivery.telemetry.emit(trace("checkpoint_postponed", failed.code, at=at, tenant=partition))
+        delivery.telemetry.emit(trace("checkpoint_postponed", failed.code, at=at, tenant=head.partition))
