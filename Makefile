@@ -50,7 +50,7 @@ bench: .venv/dev  ## speed beside a hand-written writer, measured in one run
 quality: .venv/dev  ## precision and recall of every lane that judges
 	@$(BIN)/python -m evals.quality $(ARGS)
 
-chaos: .venv/local  ## kill -9 at random moments, restart, check that nothing was lost (ROUNDS=20)
+chaos: .venv/local  ## kill -9 amid statements and transfers, restart, check that nothing was lost or done twice (ROUNDS=20)
 	@$(BIN)/python -m local chaos --rounds $(ROUNDS) $(ARGS)
 
 openapi: .venv/dev  ## write docs/openapi.json and docs/schemas anew

@@ -14,12 +14,12 @@ from pathlib import Path
 from local import log
 from local.host import DEFAULT_PORT, Host, settle_heap
 from local.runtime import Runtime
-from shared.errors import ConfigurationError, CountersignError
+from local.stdin_end import stop_with_stdin
+from shared.errors import CountersignError
 
 logger = logging.getLogger("countersign.local")
 
 STUCK_SECONDS = 3.0
-STDIN = 0
 
 
 async def serve(host: Host, *, until_stdin_closes: bool = False) -> None:
@@ -28,11 +28,10 @@ async def serve(host: Host, *, until_stdin_closes: bool = False) -> None:
     until_stdin_closes: whoever started us holds the other end of stdin, and we do not outlive it, however it ends.
     """
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     if until_stdin_closes:
-        _stop_with_stdin(loop, stopping)
+        stop_with_stdin(stopping)
     await host.start()
     settle_heap()
     try:
@@ -56,18 +55,6 @@ def _tell(host: Host) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         logger.warning("listening at %s, but whoever was to hear of it on stdout is gone", line["url"])
-
-
-def _stop_with_stdin(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
-    def read() -> None:
-        if not os.read(STDIN, 4096):
-            loop.remove_reader(STDIN)
-            stopping.set()
-
-    try:
-        loop.add_reader(STDIN, read)
-    except PermissionError as error:
-        raise ConfigurationError("--until-stdin-closes needs a pipe as stdin: leave it out here") from error
 
 
 def run(host: Host, *, until_stdin_closes: bool = False) -> int:

@@ -142,6 +142,12 @@ def redelivered(data: Path) -> int:
     return sum((one["tenant"], f"receipt:{one['command_id']}") in receipts for one in found)
 
 
+def unsent(data: Path) -> int:
+    """Commits whose commands and events are not known to be sent."""
+    with reading(data / "store.db") as store:
+        return _count(store, "documents WHERE kind = 'outbox' AND due_at <> ''")
+
+
 def tally(steps: Mapping[tuple[str, str], str]) -> Counter[str]:
     """How many transactions stand at each step."""
     return Counter(steps.values())

@@ -7,9 +7,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,23 +23,32 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 CALL_SECONDS = 60.0
-ROLES = "member,auditor,operator"
+ANYBODY = "chaos; roles=member,auditor,operator"
+HURRIED = """
+import shared.delivery.outbox
+shared.delivery.outbox.GRACE_SECONDS = 2
+from local.__main__ import main
+main()
+"""
+"""What a killed invocation has not sent waits 20 seconds for the timer; where there is no time for that, 2."""
 
-
-_running: set[subprocess.Popen[str]] = set()
+running: set[subprocess.Popen[str]] = set()
+"""Whoever starts a process notes it here."""
 
 
 def end_all() -> None:
     """Nothing of ours may outlive us."""
-    for process in list(_running):
+    for process in list(running):
         process.kill()
 
 
 class Victim:
-    """A local host in a process of its own. `url` is empty while it is down."""
+    """A local host in a process of its own. `url` is empty while it is down. settings: its environment, beside ours."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, hurried: bool, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._command = [sys.executable, "-c", HURRIED, *SERVE[3:]] if hurried else [*SERVE]
+        self._settings = settings or {}
         self.url = ""
         self._starts = 0
         self._process: subprocess.Popen[str] | None = None
@@ -47,10 +57,10 @@ class Victim:
         """Until it listens; `JobFailedError` when it does not."""
         self._starts += 1
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WEBSITE_")}
-        environment |= {"AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1"}
+        environment |= {"AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1", **self._settings}
         with (self.folder / f"host-{self._starts}.log").open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
-                [*SERVE, "--data", str(self.folder / "data")],
+                [*self._command, "--data", str(self.folder / "data")],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,  # it closes when we end, however that is: the host must not outlive us
@@ -59,7 +69,7 @@ class Victim:
                 text=True,
                 start_new_session=True,
             )
-        _running.add(self._process)
+        running.add(self._process)
         watchdog = threading.Timer(START_SECONDS, self._process.kill)
         watchdog.start()
         assert self._process.stdout is not None  # noqa: S101  a pipe was asked for
@@ -91,13 +101,25 @@ class Victim:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-        _running.discard(process)
+        running.discard(process)
         return code
 
 
-def call(url: str, method: str, path: str, body: Any = None, *, tenant: str, key: str = "") -> tuple[int, Any]:
-    """One request on a connection of its own: (status, JSON). `OSError` or `HTTPException` when nobody answers."""
-    headers = {"X-Dev-Caller": f"chaos; tenants={tenant}; roles={ROLES}", "Content-Type": "application/json"}
+def call(
+    url: str,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    tenant: str,
+    key: str = "",
+    who: str = ANYBODY,
+) -> tuple[int, Any]:
+    """One request on a connection of its own: (status, JSON). `OSError` or `HTTPException` when nobody answers.
+
+    who: "name; roles=role,role".
+    """
+    headers = {"X-Dev-Caller": f"{who}; tenants={tenant}", "Content-Type": "application/json"}
     if key:
         headers["Idempotency-Key"] = key
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=CALL_SECONDS)

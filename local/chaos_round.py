@@ -1,18 +1,17 @@
-"""One round of chaos: upload, kill -9, look at what is left, restart, wait until all is done, check everything."""
+"""One round of statements: upload, kill -9, look at what is left, restart, wait until all is done, check everything."""
 
 from __future__ import annotations
 
 import http.client
 import sqlite3
 import time
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.chaos_checks import wrong_in_files, wrong_over_http
 from local.chaos_files import (
     LOST,
+    STEPS,
     left_to_do,
     published,
     published_so_far,
@@ -21,10 +20,13 @@ from local.chaos_files import (
     redelivered,
     standing,
     tally,
+    unsent,
 )
 from local.chaos_host import Client, Victim, call
 from local.chaos_plan import Plan
+from local.chaos_report import Kind, Report
 
+KIND = Kind("statements", STEPS, "transactions")
 POLL_SECONDS = 0.002
 REACH_SECONDS = 60.0
 """Until the host has made as many decisions as the plan wants before the kill."""
@@ -32,23 +34,11 @@ DONE_SECONDS = 120.0
 """Until everything is done after the last restart; what lies in the outbox waits for its 20 seconds of grace."""
 
 
-@dataclass(slots=True)
-class Report:
-    """What a round has shown. `counted` is False when the kill came too early or too late to prove anything."""
-
-    plan: Plan
-    counted: bool = False
-    wrong: list[str] = field(default_factory=list)
-    kills: list[Counter[str]] = field(default_factory=list)
-    duplicates: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-
-
-def play(plan: Plan, folder: Path) -> Report:
+def play(plan: Plan, folder: Path, *, hurried: bool) -> Report:
     """The whole round. What goes wrong is in the report; only a broken harness raises."""
     begun = time.monotonic()
-    report = Report(plan)
-    victim = Victim(folder)
+    report = Report(KIND, plan.name, plan.shape)
+    victim = Victim(folder, hurried=hurried)
     clients = [Client(upload, lambda: victim.url, begun + REACH_SECONDS + DONE_SECONDS / 2) for upload in plan.uploads]
     with ExitStack() as ends:
         ends.callback(victim.kill)
@@ -57,13 +47,13 @@ def play(plan: Plan, folder: Path) -> Report:
         for client in clients:
             client.start()
         _reach(plan, folder / "data")
-        _kill(victim, report)
+        _kill(victim, plan, report)
         steps = report.kills[0]
         committed = steps.total() - sum(steps[step] for step in _UNDECIDED)
         accepted = steps.total() - steps["upload under way"]
         report.counted = 0 < committed < accepted
         if report.counted or report.wrong:
-            _recover(victim, clients, report)
+            _recover(victim, clients, plan, report)
     report.seconds = time.monotonic() - begun
     return report
 
@@ -80,34 +70,35 @@ def _reach(plan: Plan, data: Path) -> None:
     time.sleep(plan.pause_seconds)
 
 
-def _kill(victim: Victim, report: Report) -> None:
+def _kill(victim: Victim, plan: Plan, report: Report) -> None:
     victim.kill()
     data = victim.folder / "data"
-    steps = standing(data, report.plan.ids)
+    steps = standing(data, plan.ids)
     report.kills.append(tally(steps))
     report.wrong += [f"after the kill {where} was nowhere" for where, step in steps.items() if step == LOST][:5]
-    report.duplicates["commands redelivered"] += redelivered(data)
+    report.absorbed["commands redelivered"] += redelivered(data)
+    report.absorbed["outboxes found unsent at a kill"] += unsent(data)
 
 
-def _recover(victim: Victim, clients: list[Client], report: Report) -> None:
+def _recover(victim: Victim, clients: list[Client], plan: Plan, report: Report) -> None:
     data = victim.folder / "data"
     victim.start()
-    if report.plan.second_kill_seconds:
-        time.sleep(report.plan.second_kill_seconds)
-        _kill(victim, report)
+    if plan.second_kill_seconds:
+        time.sleep(plan.second_kill_seconds)
+        _kill(victim, plan, report)
         victim.start()
     _finish(victim, clients)
     for client in clients:
         if not client.answer:
             report.wrong.append(f"{client.upload.tenant}: {client.upload.key} was never accepted: {client.answers}")
     try:
-        report.wrong += wrong_over_http(victim.url, data, set(report.plan.ids))
+        report.wrong += wrong_over_http(victim.url, data, set(plan.ids))
     except (OSError, http.client.HTTPException) as failed:
         report.wrong.append(f"the host does not answer: {failed!r}")
     if (code := victim.stop()) != 0:
         report.wrong.append(f"the host ended with exit code {code}")
-    report.wrong += wrong_in_files(data, report.plan.ids)
-    _count_duplicates(clients, data, report)
+    report.wrong += wrong_in_files(data, plan.ids)
+    _count_absorbed(clients, data, report)
 
 
 def _finish(victim: Victim, clients: list[Client]) -> None:
@@ -123,8 +114,8 @@ def _finish(victim: Victim, clients: list[Client]) -> None:
         time.sleep(0.4)
 
 
-def _count_duplicates(clients: list[Client], data: Path, report: Report) -> None:
+def _count_absorbed(clients: list[Client], data: Path, report: Report) -> None:
     told = [event["id"] for event in published(data)]
-    report.duplicates["events published again"] = len(told) - len(set(told))
-    report.duplicates["uploads repeated"] = sum(client.repeats > 0 for client in clients)
-    report.duplicates["rows known already"] = sum(client.answer.get("duplicate", 0) for client in clients)
+    report.absorbed["events published again"] = len(told) - len(set(told))
+    report.absorbed["uploads repeated"] = sum(client.repeats > 0 for client in clients)
+    report.absorbed["rows known already"] = sum(client.answer.get("duplicate", 0) for client in clients)

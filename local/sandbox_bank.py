@@ -35,6 +35,7 @@ from local.http_parser import Request
 from local.http_server import HttpServer
 from local.sandbox_ledger import Account, KeyReusedError, Ledger, Status, Transfer, TransferOrder
 from local.sandbox_trouble import Stage, Trouble, Troubles
+from local.stdin_end import stop_with_stdin
 from shared.contracts.shape import Shape
 from shared.errors import RetryableError
 
@@ -211,9 +212,11 @@ def _invalid(invalid: ValidationError) -> Response:
     return _problem(400, "invalid_request", "the body is not what it should be", errors=wrong)
 
 
-async def serve(bank: SandboxBank) -> None:
-    """Until SIGINT or SIGTERM. One line on stdout says where."""
+async def serve(bank: SandboxBank, *, until_stdin_closes: bool = False) -> None:
+    """Until SIGINT or SIGTERM, or as `stop_with_stdin` says. One line on stdout says where."""
     stopping = asyncio.Event()
+    if until_stdin_closes:
+        stop_with_stdin(stopping)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with bank:
@@ -229,6 +232,7 @@ def main() -> Literal[0]:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--data", type=Path, required=True, help="folder of its data file")
     parser.add_argument("--accounts", default="[]", help="JSON list of {id, owner_name, currency, balance_minor}")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="stop when the process that started it ends")
     options = parser.parse_args()
     log.set_up()
     try:
@@ -236,7 +240,8 @@ def main() -> Literal[0]:
     except ValidationError as invalid:
         parser.error(f"--accounts: {invalid}")
     token = os.environ.get("SANDBOX_BANK_TOKEN") or DEFAULT_TOKEN
-    asyncio.run(serve(SandboxBank(options.data, accounts, port=options.port, token=token)))
+    bank = SandboxBank(options.data, accounts, port=options.port, token=token)
+    asyncio.run(serve(bank, until_stdin_closes=options.until_stdin_closes))
     return 0
 
 

@@ -1,4 +1,7 @@
-"""kill -9 in the middle of the work, three times; `make chaos` does it more often and with more rows."""
+"""kill -9 in the middle of the work: of statements, and of transfers with a bank that is well and one that is not.
+
+`make chaos` does it more often, with more rows, more kills and the host's own waits.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_three_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path):
-    command = [sys.executable, "-m", "local", "chaos", "--rounds", "3", "--rows", "160", "--seed", "8"]
+def test_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path):
+    command = [sys.executable, "-m", "local", "chaos", "--rounds", "4", "--rows", "160", "--kills", "3", "--seed", "8"]
     done = subprocess.run(
-        [*command, "--folder", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
-    )
+        [*command, "--hurried", "--at-once", "4", "--folder", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert "0 rounds with something wrong" in done.stdout
+    assert "1 transfers, bank well; " in done.stdout
+    assert "1 transfers, bank in trouble" in done.stdout
     assert list(tmp_path.iterdir()) == []

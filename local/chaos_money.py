@@ -1,0 +1,160 @@
+"""Where each wish for a transfer stands, and what is wrong: our record held against the bank's own books."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from local.chaos_bank import BankProcess, Booked
+from local.chaos_files import Documents, documents, left_to_do, reading
+from local.chaos_wishes import (
+    ACCEPTED,
+    ANSWERED,
+    EFFECTED,
+    INTENDED,
+    PAYEE,
+    PAYER,
+    REQUESTED,
+    SETTLED,
+    START_MINOR,
+    TENANT,
+    UNDER_WAY,
+    WAITING,
+    Wish,
+)
+from shared.actions.tally import tally_doc_id
+
+BRIEFLY = ("message", "approval", "action")
+WHOLE = (*BRIEFLY, "audit", "parked", "run", "metric")
+ENDED = frozenset({"done", "refused", "cancelled", "denied"})
+TERMINAL = ("Completed", "NeedsReview")
+SHOWN = 8
+
+
+class Seen(NamedTuple):
+    """What the files of host and bank say. actions: by conversation; booked: by idempotency key."""
+
+    kinds: Mapping[str, Documents]
+    actions: Mapping[str, Mapping[str, Any]]
+    booked: Mapping[str, Booked]
+
+    def messages(self, conversation: str) -> list[Mapping[str, Any]]:
+        """The messages of one conversation."""
+        return [one for one in self.kinds["message"].of(TENANT) if one["conversation_id"] == conversation]
+
+    def card(self, action: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The action's card, {} for none."""
+        return self.kinds["approval"].found.get((TENANT, f"approval:{action['approval_id']}"), {})
+
+    def records(self, action: Mapping[str, Any]) -> list[str]:
+        """What the audit chain says of the action, in order."""
+        of = [one for one in self.kinds["audit"].of(TENANT) if one["ids"].get("action") == action["action_id"]]
+        return [str(one["what"]) for one in sorted(of, key=lambda one: one.get("sequence", 0))]
+
+
+def look(data: Path, bank: BankProcess, kinds: Sequence[str] = WHOLE) -> Seen:
+    """Our record first, then the bank's books: what is booked meanwhile was intended before."""
+    with reading(data / "store.db") as store:
+        found = {kind: documents(store, kind) for kind in kinds}
+    actions = {body["conversation_id"]: body for body in found["action"].of(TENANT)}
+    return Seen(found, actions, {one.key: one for one in bank.booked()})
+
+
+def step_of(wish: Wish, seen: Seen) -> str:
+    """One of `STEPS`, or `action <state>` for a state that no wish should be in."""
+    action = seen.actions.get(wish.conversation)
+    if action is None:
+        return ACCEPTED if seen.messages(wish.conversation) else UNDER_WAY
+    state = action["state"]
+    if state == "waiting":
+        return WAITING if seen.card(action).get("state") in ("pending", "modified") else ANSWERED
+    if state == "intended":
+        return EFFECTED if action["idempotency_key"] in seen.booked else INTENDED
+    if state == "requested":
+        return REQUESTED
+    return SETTLED if state in ENDED else f"action {state}"
+
+
+def wrong_now(seen: Seen) -> list[str]:
+    """What may not be at any moment: money that moved without an intent on the record, or an intent without its card
+    used up."""
+    keys = {action["idempotency_key"]: action for action in seen.actions.values() if action["idempotency_key"]}
+    found = []
+    for key, paid in seen.booked.items():
+        what = f"{paid.order['amount_minor']} booked as {paid.transfer_id}"
+        if key not in keys:
+            found.append(f"{what}: no action intends it")
+        elif seen.records(keys[key]).count("effect_intent") != 1:
+            found.append(f"{what}: without one intent on the record")
+        elif seen.card(keys[key]).get("state") != "consumed":
+            found.append(f"{what}: its card is {seen.card(keys[key]).get('state')}")
+    return found[:SHOWN]
+
+
+def broken_promises(wishes: Sequence[Wish], seen: Seen) -> list[str]:
+    """What somebody was told that the files do not know of."""
+    found = []
+    for wish in wishes:
+        step = step_of(wish, seen)
+        if wish.accepted and step == UNDER_WAY:
+            found.append(f"{wish.conversation}: the message was accepted and is nowhere")
+        if wish.answers and step in (ACCEPTED, WAITING):
+            found.append(f"{wish.conversation}: bob was told {wish.answers[0]['state']}, and it is at {step!r}")
+    return found[:SHOWN]
+
+
+def wrong_at_end(data: Path, wishes: Sequence[Wish], bank: BankProcess) -> list[str]:
+    """One effect or none for each wish, the record tells which, the people were told it, and nothing is left over."""
+    seen = look(data, bank)
+    left = left_to_do(data)
+    found = [f"left over: {left}"] if left else []
+    found += [f"parked: {one['reason']}" for one in seen.kinds["parked"].found.values()][:SHOWN]
+    stuck = Counter(run["status"] for run in seen.kinds["run"].of(TENANT) if run["status"] not in TERMINAL)
+    found += [f"{number} runs are {status}" for status, number in stuck.items()]
+    for wish in wishes:
+        wrong = [one for one in _wrong_with(wish, seen) if one]
+        found += [f"{wish.conversation}: {', '.join(map(str, wrong))}"] if wrong else []
+    return [*found, *wrong_now(seen), *_wrong_in_sum(wishes, seen, bank.balances())]
+
+
+def _wrong_with(wish: Wish, seen: Seen) -> Iterator[str | bool]:
+    """Each false when all is well."""
+    yield from wish.refused
+    yield len(wish.answers) < 1 and "nobody was told of the signature"
+    yield any(one != wish.answers[0] for one in wish.answers) and f"bob was told different things: {wish.answers}"
+    roles = sorted(one["role"] for one in seen.messages(wish.conversation))
+    yield roles != ["assistant", "notice", "user"] and f"the conversation has {roles}"
+    paid = [one for one in seen.booked.values() if one.order["amount_minor"] == wish.amount_minor]
+    action = seen.actions.get(wish.conversation)
+    if action is None:
+        yield f"no action, {len(paid)} transfers"
+        return
+    approved = wish.decision == "approve"
+    effects = [one.transfer_id for one in paid if one.state == "done"]
+    yield len(paid) != approved and f"asked for once and {wish.decision}d, the bank has {len(paid)} transfers"
+    state, reference = ("done", effects[0] if effects else "nothing") if approved else ("cancelled", "")
+    yield action["state"] != state and f"the action is {action['state']} ({action['code']})"
+    yield action["reference"] != reference and f"the reference is {action['reference']}, the bank's is {reference}"
+    yield any((one.order["from_account"], one.order["to_account"]) != (PAYER, PAYEE) for one in paid) and "wrong payee"
+    card = "consumed" if approved else "rejected"
+    yield seen.card(action).get("state") != card and f"the card is {seen.card(action).get('state')}"
+    told = seen.records(action)
+    yield told.count("approval_answered") != 1 and f"{told.count('approval_answered')} signatures on the record"
+    effect = [what for what in told if what.startswith("effect_")]
+    yield effect != ["effect_intent", "effect_outcome"] * approved and f"on the record is {effect}"
+
+
+def _wrong_in_sum(wishes: Sequence[Wish], seen: Seen, balances: Mapping[str, int]) -> Iterator[str]:
+    """The balances, and how the actions were counted."""
+    wanted = [wish.amount_minor for wish in wishes if wish.decision == "approve"]
+    moved = (START_MINOR - balances[PAYER], balances[PAYEE])
+    if moved != (sum(wanted), sum(wanted)):
+        yield f"{moved[0]} left {PAYER} and {moved[1]} reached {PAYEE}: it should be {sum(wanted)}"
+    counts = Counter[str]()
+    for (_, id_), body in seen.kinds["metric"].found.items():
+        for name, number in body["counts"].items() if id_.startswith(tally_doc_id("")) else ():
+            counts[name.rpartition("|")[2]] += number
+    if counts != Counter(done=len(wanted)):
+        yield f"counted as {dict(counts)}, and {len(wanted)} were done"
