@@ -69,6 +69,27 @@ def alteration(document: Document, records: Mapping[str, Document]) -> str:
     return ""
 
 
+def evidence(document: Document, records: Mapping[str, Document]) -> Body:
+    """Of a document that somebody has altered, for the record: {"document", "expected", "found"}: the hash that its
+    newest record holds of it ("" for none), and that of what was found. It is left as it was found: writing it anew
+    would seal whatever it says."""
+    record = records.get(audit_id(newest_record(document)))
+    payload = record.body.get("payload") if record is not None else None
+    seals = payload.get("seals") if isinstance(payload, dict) else None
+    expected = str(seals.get(document.id, "")) if isinstance(seals, dict) else ""
+    return {"document": document.id, "expected": expected, "found": seal_of(document.body)}
+
+
+def altered(documents: Sequence[Document], records: Mapping[str, Document]) -> dict[str, Body]:
+    """`evidence` of those of the documents that are not as they were committed, by id."""
+    return {one.id: evidence(one, records) for one in documents if alteration(one, records)}
+
+
+def as_evidence(found: Mapping[str, Body]) -> dict[str, list[Body]]:
+    """What an audit entry's payload is told of `altered`; nothing when there is nothing."""
+    return {"altered": list(found.values())} if found else {}
+
+
 def _sequences(document: Document) -> tuple[int, ...]:
     """What the document says of its records; nothing when that is not a list of positive integers."""
     told = document.body.get("records")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from shared.audit.record import Entry
+from shared.audit.seal import SEALED, altered, as_evidence, record_ids
 from shared.audit.trail import HEAD_ID
 from shared.contracts.identity import deterministic_id, partition_of, run_id_of
 from shared.contracts.instants import after, text
@@ -19,7 +21,7 @@ from shared.delivery.handling import Delivery, Left
 from shared.delivery.one_commit import commit
 from shared.delivery.retry import Park
 from shared.delivery.run_documents import payload_fingerprint, receipt_document, run_document_of, run_for
-from shared.ports.document_store import Document
+from shared.ports.document_store import Body, Document
 from shared.runs.life_cycle import Run, is_terminal, moved_to, signal, with_signals
 
 if TYPE_CHECKING:
@@ -82,10 +84,29 @@ async def park_command(delivery: Delivery, incoming: Incoming, command: AnyComma
     outgoing = outbox.document_for(partition, key, commands=[], events=left.events, now=now, nonce=nonce)
     writes = [_document(partition, body), run_document_of(partition, run, run_document), receipt, *left.writes]
     ids = {"parked": key, "command": key, "run": run["run_id"]}
-    entries = [Entry("command_parked", WORKER, ids, {"reason": why.reason, "lane": incoming.lane}), *left.entries]
-    head = documents.get(HEAD_ID)
-    await commit(delivery, partition, [*writes, *outgoing], entries, head=head, known=documents, merges=left.merges)
+    found = await _altered(delivery, partition, left, documents)
+    told = {"reason": why.reason, "lane": incoming.lane, **as_evidence(found)}
+    await commit(
+        delivery,
+        partition,
+        [*(one for one in writes if one.id not in found), *outgoing],
+        [Entry("command_parked", WORKER, ids, told), *left.entries],
+        head=documents.get(HEAD_ID),
+        known=documents,
+        merges=left.merges,
+    )
     log.error("parked %s %s: %s", command.command_type, key, why.reason)
+
+
+async def _altered(
+    delivery: Delivery, partition: str, left: Left, documents: Mapping[str, Document]
+) -> Mapping[str, Body]:
+    """What was altered by hand of the sealed documents that would be written: they stay as they were found."""
+    stored = [documents[one.id] for one in left.writes if one.kind in SEALED and one.id in documents]
+    if not stored:
+        return {}
+    wanted = {id_ for one in stored for id_ in record_ids(one)}
+    return altered(stored, await delivery.store.read_many(partition, [*sorted(wanted), HEAD_ID]))
 
 
 def _reviewed_run(command: AnyCommand, stored: Document | None, why: Park, at: str) -> Run:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared.actions import life_cycle as actions
 from shared.approvals.life_cycle import ESCALATE, EXPIRE, WARN, aged, moment_due
 from shared.approvals.record import TIMER, needed
+from shared.audit.seal import altered, as_evidence
 from shared.contracts.commands import AgeApprovalEnvelope, envelope
 from shared.contracts.identity import deterministic_id
 from shared.contracts.instants import text
@@ -79,16 +80,16 @@ class AgeApprovalFlow:
         wish: AgeApproval = work.command.payload
         stored, action = steps.card_and_action(work, wish.approval_id)
         card, at = aged(stored, wish.moment, at=work.at), work.at
-        wrong = await self._alteration(work, stored, action)
+        found = await self._altered(work, stored, action)
         said = _said(wish.moment, stored.body)
         notices = [steps.notice(work.partition, card.body, key=wish.moment, text=said, run=work.run, at=at)]
-        cancelled = _cancelled(action, wish.moment, at)
+        cancelled = [one for one in _cancelled(action, wish.moment, at) if one.id not in found]
         recorded = RECORDED[wish.moment]
         done = stage("approval", "Succeeded", order=1, at=at, code=recorded, rationale=said)
         noted = [signal(recorded, SEVERITY[wish.moment], said, at=at, requires_human=wish.moment != EXPIRE)]
-        noted += [signal("record_altered", "Critical", wrong, at=at)] if wrong else []
-        found = {"altered": wrong} if wrong else {}
-        entries = [steps.entry(recorded, work, card.body, who=TIMER, expires_at=card.body["expires_at"], **found)]
+        noted += [signal("record_altered", "Critical", f"{id_} is not what was committed", at=at) for id_ in found]
+        told = {"expires_at": card.body["expires_at"], **as_evidence(found)}
+        entries = [steps.entry(recorded, work, card.body, who=TIMER, **told)]
         ids = {"run_id": work.run["run_id"], "command_id": work.command.command_id}
         correlation_id = work.command.correlation_id
         entries += [
@@ -98,18 +99,19 @@ class AgeApprovalFlow:
         return Outcome(
             run=with_signals(moved_to(with_stages(work.run, [done]), "Completed", at=at), noted),
             entries=entries,
-            writes=[card, *cancelled, *notices],
+            writes=[*([] if stored.id in found else [card]), *cancelled, *notices],
             merges=[steps.telling(card.body, run=work.run, now=work.now, notices=notices)],
             answer={"approval_id": wish.approval_id, "moment": wish.moment, "state": card.body["state"]},
         )
 
     @staticmethod
-    async def _alteration(work: Work, card: Document, action: Document) -> str:
-        """Time ends a card that somebody has altered, too; then the record says so, because the end seals it anew."""
+    async def _altered(work: Work, card: Document, action: Document) -> Mapping[str, Body]:
+        """Time ends a card that somebody has altered, too: people are told, and the record says what was altered. Such
+        a document itself stays as it was found."""
         if work.command.payload.moment == EXPIRE:
-            return await steps.altered(work, card, action)
+            return altered([card, action], await steps.records_of(work, card, action))
         await steps.unaltered(work, card, action)
-        return ""
+        return {}
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
         del command, documents, run, reason  # a timer's command never travels on a lane, so it is never parked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,15 +39,15 @@ async def unaltered(work: Work, *documents: Document) -> None:
 
     `StateConflictError("record_altered")` names what is not as it was committed.
     """
-    if wrong := await altered(work, *documents):
+    records = await records_of(work, *documents)
+    if wrong := next((wrong for one in documents if (wrong := alteration(one, records))), ""):
         raise StateConflictError(f"what is stored is not what was committed: {wrong}", code="record_altered")
 
 
-async def altered(work: Work, *documents: Document) -> str:
-    """The first of the documents that is not as it was committed, in words that name it, or ""."""
+async def records_of(work: Work, *documents: Document) -> Mapping[str, Document]:
+    """The audit records that the documents are held against."""
     wanted = {id_ for document in documents for id_ in record_ids(document)}
-    records = await work.store.read_many(work.partition, [*sorted(wanted), HEAD_ID])
-    return next((wrong for document in documents if (wrong := alteration(document, records))), "")
+    return await work.store.read_many(work.partition, [*sorted(wanted), HEAD_ID])
 
 
 def entry(what: str, work: Work, body: Body, *, who: Who, **payload: Any) -> Entry:

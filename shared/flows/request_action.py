@@ -16,6 +16,7 @@ from shared.actions.registry import ACTIONS, described
 from shared.actions.tally import counted
 from shared.approvals import card as cards
 from shared.approvals.life_cycle import unused
+from shared.audit.seal import altered, as_evidence
 from shared.contracts.commands import envelope
 from shared.contracts.identity import deterministic_id, partition_of
 from shared.contracts.kinds import SYSTEM_PARTITION
@@ -76,12 +77,12 @@ class RequestActionFlow:
         if await is_erased(work, action):
             return settled_already(work, action.body)
         whole = await gathered(work, action, chart=self.chart, own_accounts=self.own_accounts)
-        altered = unsound(whole.stored)
+        wrong = unsound(whole.stored)
         if is_past_request(action.body):
-            if altered is not None:
-                raise TerminalError(altered.code, altered.detail)
+            if wrong is not None:
+                raise TerminalError(wrong.code, wrong.detail)
             return settled_already(work, action.body)
-        permit: Permit | Refusal | None = altered
+        permit: Permit | Refusal | None = wrong
         if permit is None:
             situation = await self._with_states(work, action.body, whole.situation)
             roles_now = await self._roles_now(work, whole)
@@ -188,8 +189,10 @@ def _perform(work: Work, body: Body) -> dict[str, Any]:
 
 
 def _refused(work: Work, whole: Gathered, refusal: Refusal) -> Outcome:
-    """Not carried out: the action is cancelled with the reason, an unused card is superseded, people are told."""
+    """Not carried out: the action is cancelled with the reason, an unused card is superseded, people are told. What
+    somebody has altered stays as it was found, and the record says what it was."""
     action, card = whole.stored.action, whole.stored.card
+    found = altered([one for one in (action, card) if one is not None], whole.stored.records)
     cancelled = life_cycle.moved(action, "cancelled", at=work.at, code=refusal.code, detail=refusal.detail)
     text = f"Not done: {described_safely(cancelled.body)}. {refusal.detail[:1].upper()}{refusal.detail[1:]}."
     ended: list[Document] = []
@@ -198,7 +201,7 @@ def _refused(work: Work, whole: Gathered, refusal: Refusal) -> Outcome:
     notices, merges = feedback(
         work.partition, cancelled.body, text, run=work.run, at=work.at, now=work.now, cards=[one.body for one in ended]
     )
-    writes = [cancelled, *notices, *ended]
+    writes = [*([] if action.id in found else [cancelled]), *notices, *ended]
     grave = refusal.code in LEFT_ALONE
     failed = stage("permit", "Failed", order=1, at=work.at, code=refusal.code, rationale=refusal.detail)
     run = with_stages(work.run, [failed])
@@ -211,7 +214,7 @@ def _refused(work: Work, whole: Gathered, refusal: Refusal) -> Outcome:
                 steps.entry(f"approval_{one.body['state']}", work, one.body, who=DISPATCHER, why=refusal.code)
                 for one in ended
             ),
-            entry_of("action_refused", work, cancelled.body, detail=refusal.detail),
+            entry_of("action_refused", work, cancelled.body, detail=refusal.detail, **as_evidence(found)),
         ],
         writes=writes,
         merges=[counted(work.partition, cancelled.body, outcome="cancelled", at=work.at), *merges],

@@ -18,6 +18,7 @@ from shared.actions import registry
 from shared.actions.action import action_id_of, proposed
 from shared.approvals.card import Card, approval_doc_id, requested
 from shared.approvals.record import requested_entry
+from shared.audit.record import Entry
 from shared.audit.trail import HEAD_ID
 from shared.audit.verification import verify
 from shared.contracts.commands import AnswerApprovalEnvelope, envelope
@@ -171,6 +172,14 @@ async def altered(delivery: Delivery, document_id: str, **changes: Any) -> None:
     """Somebody writes into the store by hand, past everything."""
     document = await stored(delivery, document_id)
     await delivery.store.commit(TENANT, [document._replace(body={**document.body, **changes})])
+
+
+async def written(delivery: Delivery, document_id: str, **changes: Any) -> None:
+    """A flow writes, with a record of it."""
+    document, head = await stored(delivery, document_id), await stored(delivery, HEAD_ID)
+    changed = document._replace(body={**document.body, **changes})
+    entry = Entry("bench_written", {"kind": "test", "id": "bench"}, {"document": document_id}, {})
+    await commit(delivery, TENANT, [changed], [entry], head=head)
 
 
 async def recorded(delivery: Delivery, *, altered: str = "") -> list[str]:

@@ -21,7 +21,9 @@ from tests.unit.approvals.bench import (
     notices,
     recorded,
     sent,
+    stored,
     told,
+    written,
 )
 
 
@@ -105,7 +107,7 @@ async def test_a_request_that_was_given_up_ends_with_its_card_unless_it_was_trie
     approval_id = await ask(bench.delivery)
     await answer(bench.delivery, approval_id)
     await deliver(bench)
-    await altered(bench.delivery, f"action:{approval_id}", state="needs_review", intent_at=intent_at)
+    await written(bench.delivery, f"action:{approval_id}", state="needs_review", intent_at=intent_at)
     bench.clock.forward(minutes=241)
     assert await age_approvals(bench.delivery) == 1
     assert (await action_of(bench.delivery, approval_id))["state"] == state
@@ -140,11 +142,18 @@ async def test_time_ends_an_altered_card_too_and_the_record_keeps_that_it_was_al
     errors = [one.message for one in caplog.records if one.levelname == "ERROR"]
     assert f"{kind}:{approval_id} differs" in "".join(errors)
     bench.clock.forward(minutes=200)
+    before = await stored(bench.delivery, f"{kind}:{approval_id}")
     assert await age_approvals(bench.delivery) == 1
-    assert (await card_of(bench.delivery, approval_id))["state"] == "expired"
+    after = await stored(bench.delivery, f"{kind}:{approval_id}")
+    assert after.body == before.body, "it is left as evidence"
+    assert (await told(bench.delivery))[-5]["value"]["state"] == "expired"
+    assert (await notices(bench.delivery))[-1].startswith("Not done: ")
+    await recorded(bench.delivery, altered=f"{kind}:{approval_id}")
+    other = await stored(bench.delivery, f"{'action' if kind == 'approval' else 'approval'}:{approval_id}")
+    assert other.body["state"] == ("cancelled" if kind == "approval" else "expired")
     chain = (await bench.store.query("household", "audit", limit=50)).documents
     (expiry,) = [one.body for one in chain if one.body["what"] == "approval_expired"]
-    assert f"{kind}:{approval_id} differs" in expiry["payload"]["altered"]
+    assert [one["document"] for one in expiry["payload"]["altered"]] == [f"{kind}:{approval_id}"]
     run = await bench.store.read("household", f"run:{expiry['ids']['run']}")
     assert run is not None
     assert ("record_altered", "Critical") in [(one["code"], one["severity"]) for one in run.body["signals"]]

@@ -21,12 +21,10 @@ from tests.unit.approvals import bench as cards
 from tests.unit.flows.action_bench import (
     TENANT,
     action_bench,
-    action_of,
     bank,
     body_of,
     deliver,
     deliver_one,
-    records,
     sign,
     told,
     wish,
@@ -71,7 +69,8 @@ def spoilt(body: bytes) -> list[bytes]:
 
 
 async def tried(folder: Path, on_lanes: Sequence[OutgoingMessage]) -> tuple[Verification, Any]:
-    """What `verify` says, and then what became of the request: code of the action or of the parked command."""
+    """What `verify` says, before and after, and what became of the request: code of its refusal, or of the parked
+    command."""
     backend = bank()
     bench = action_bench(folder, backend)
     bench.clock.forward(minutes=1)
@@ -80,10 +79,13 @@ async def tried(folder: Path, on_lanes: Sequence[OutgoingMessage]) -> tuple[Veri
         bench.bus.sent.extend(on_lanes)
         outcome = await deliver_one(bench)
         assert backend.performed == 0
+        after = await checked(bench)
+        assert (after.problem, after.broken_at, after.document) == (found.problem, found.broken_at, found.document)
         if outcome == "committed":
-            assert "effect_intent" not in await records(bench)
+            chain = (await bench.store.query(TENANT, "audit", limit=50)).documents
+            assert "effect_intent" not in [one.body["what"] for one in chain]
             assert (await told(bench))[-1].startswith("Not done: ")
-            return found, (await action_of(bench, on_lanes[0].session_id.partition(":")[2]))["code"]
+            return found, chain[-1].body["payload"]["code"]
         if outcome == "parked":
             page = await bench.store.query(TENANT, "parked", key=("state", "parked"))
             return found, page.documents[0].body["reason"]

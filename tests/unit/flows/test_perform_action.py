@@ -10,6 +10,7 @@ import pytest
 
 from shared.actions.life_cycle import action_doc_id
 from shared.audit.trail import HEAD_ID
+from shared.audit.verification import verify
 from shared.contracts.commands import ResolveParked, ResolveParkedEnvelope
 from shared.contracts.instants import text
 from shared.delivery.inbox import execute
@@ -55,6 +56,12 @@ async def _intended(bench: Bench) -> str:
     await sign(bench, action_id, "bob")
     assert await deliver_one(bench) == "committed"
     return action_id
+
+
+async def _payloads(bench: Bench, what: str) -> list[dict[str, Any]]:
+    """What the chain's records of this kind say."""
+    page = await bench.store.query(TENANT, "audit", limit=50)
+    return [one.body["payload"] for one in page.documents if one.body["what"] == what]
 
 
 async def _breaker(bench: Bench) -> str:
@@ -294,15 +301,29 @@ async def test_an_action_switched_off_after_the_intent_is_not_carried_out(bench:
     assert "perform" not in backend.asked
 
 
-async def test_an_intent_changed_by_hand_is_not_carried_out(bench: Bench, backend: FakeBank):
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"idempotency_key": "0" * 36}, "record_altered"),
+        ({"mentions": ["nobody"]}, "record_altered"),
+        ({"arguments": 7}, "record_altered"),
+        ({"action": []}, "unexpected_error"),
+    ],
+)
+async def test_an_intent_changed_by_hand_is_not_carried_out_and_stays_as_it_was_found(
+    bench: Bench, backend: FakeBank, change: dict[str, Any], reason: str
+):
     action_id = await _intended(bench)
     stored = await bench.store.read(TENANT, action_doc_id(action_id))
     assert stored is not None
-    body = {**stored.body, "idempotency_key": "0" + stored.body["idempotency_key"][1:]}
-    await bench.store.commit(TENANT, [stored._replace(body=body)])
-    assert await deliver(bench) == ["parked"]
-    action = await action_of(bench, action_id)
-    assert (action["state"], action["code"]) == ("needs_review", "record_altered")
+    await bench.store.commit(TENANT, [stored._replace(body={**stored.body, **change})])
+    assert (await deliver(bench))[-1] == "parked"
+    assert await action_of(bench, action_id) == {**stored.body, **change}, "it is left as evidence"
+    assert "this could not be finished" in (await told(bench))[-1]
+    (parking,) = await _payloads(bench, "command_parked")
+    assert (parking["reason"], [one["document"] for one in parking["altered"]]) == (reason, [stored.id])
+    found = await verify(TENANT, store=bench.store, checkpoints=bench.delivery.checkpoints)
+    assert found.document == stored.id
     assert "perform" not in backend.asked
 
 

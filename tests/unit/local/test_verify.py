@@ -11,6 +11,8 @@ from local import verify
 from shared import bootstrap
 from shared.contracts.kinds import SYSTEM_PARTITION
 from shared.delivery.tenants import register
+from shared.ports.command_bus import OutgoingMessage
+from tests.unit.flows import action_bench as actions
 
 
 @pytest.fixture
@@ -42,3 +44,38 @@ def test_a_tenant_that_nothing_is_known_of_is_said_so(name: str, folder: Path, c
     assert shown.err == f"countersign: nothing is known of a tenant {name!r}\n"
     assert shown.out.startswith("home: verifies; 0 records")
     assert shown.out.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["action", "approval"])
+def test_what_was_altered_by_hand_is_named_before_and_after_it_was_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The refusal, its notice and its record are committed; what was altered is not written anew, so nothing heals."""
+
+    async def altered() -> str:
+        bench = actions.action_bench(tmp_path, actions.bank())
+        action_id = await actions.wish(bench)
+        await actions.sign(bench, action_id, "bob")
+        (found,) = (await bench.store.read_many(actions.TENANT, [f"{kind}:{action_id}"])).values()
+        await bench.store.commit(actions.TENANT, [found._replace(body={**found.body, "risk": "low"})])
+        on_lanes.extend(bench.bus.sent)
+        await bench.close()
+        return found.id
+
+    async def refused() -> list[str]:
+        bench = actions.action_bench(tmp_path, actions.bank())
+        bench.clock.forward(minutes=1)
+        bench.bus.sent.extend(on_lanes)
+        assert await actions.deliver(bench) == ["committed"]
+        said = await actions.told(bench)
+        await bench.close()
+        return said
+
+    monkeypatch.setenv("COUNTERSIGN_DATA", str(tmp_path))
+    on_lanes: list[OutgoingMessage] = []
+    document_id = asyncio.run(altered())
+    assert verify.main(["--data", str(tmp_path), "--tenant", actions.TENANT]) == 1
+    assert f", {document_id}: document_differs" in capsys.readouterr().out
+    assert asyncio.run(refused())[-1].startswith("Not done: ")
+    assert verify.main(["--data", str(tmp_path), "--tenant", actions.TENANT]) == 1
+    assert f", {document_id}: document_differs" in capsys.readouterr().out
