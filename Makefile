@@ -6,10 +6,10 @@ export PYTHONDONTWRITEBYTECODE=
 RUN_ARGS = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format bench quality chaos openapi clean
+.PHONY: help run serve test check format bench quality chaos openapi emulators test-emulators emulators-stop clean
 
 help:  ## what there is to do
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .venv/local: requirements.txt requirements-local.txt constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.13 is needed: install it, or set PYTHON=/path/to/python3.13"; exit 1; }
@@ -55,6 +55,15 @@ chaos: .venv/local  ## kill -9 amid statements and transfers, restart, check tha
 
 openapi: .venv/dev  ## write docs/openapi.json and docs/schemas anew
 	@$(BIN)/python -m functions.openapi
+
+emulators: .venv/local  ## start Microsoft's emulators in containers and print their settings (ACCEPT_EULA=Y; needs Docker)
+	@$(BIN)/python -m emulators up
+
+test-emulators: .venv/dev  ## the live tests and two journeys over the emulators, once they are up
+	@$(BIN)/python -m emulators test $(ARGS)
+
+emulators-stop: .venv/local  ## take the emulators down, with what they hold
+	@$(BIN)/python -m emulators stop
 
 clean:  ## remove the environment and the local host's data
 	rm -rf .venv .countersign

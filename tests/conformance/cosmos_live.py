@@ -40,6 +40,8 @@ DIVERGENCES: dict[str, dict[str, str]] = {
         "test_no_increment_is_lost_between_concurrent_writers": _ETAGS,
         "test_a_commit_with_one_lost_document_writes_nothing_of_the_others": _LEFTOVERS,
         "test_of_concurrent_creators_of_one_document_exactly_one_wins": _LEFTOVERS,
+        "test_ten_messages_at_once_are_answered_one_after_the_other": _ETAGS,
+        "test_a_transfer_waits_for_a_signature_and_the_chain_holds": _ETAGS,
     }
 }
 """What an emulator does otherwise, by test name. "vnext": the official Linux emulator, from its list of issues."""

@@ -1,4 +1,5 @@
-"""The Service Bus adapter against whatever SERVICEBUS_CONNECTION names: the official emulator, with our queues.
+"""The Service Bus adapter against whatever the settings name: SERVICEBUS_CONNECTION, the official emulator;
+SERVICEBUS_CONNECTION__fullyQualifiedNamespace, a namespace on Azure, for whoever has signed in. No app may work there.
 
 Beside the suite over our own listener, because here nobody can move the clock, and the queues are the app's own.
 """
@@ -8,30 +9,47 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
 from shared.adapters.azure.command_bus import ServiceBusCommandBus
+from shared.adapters.azure.credentials import EntraCredential
 from shared.contracts.instants import text
 from shared.contracts.lanes import INGESTION
 from shared.errors import RetryableError
 from shared.ports.command_bus import OutgoingMessage
 
 CONNECTION = os.environ.get("SERVICEBUS_CONNECTION", "")
+NAMESPACE = os.environ.get("SERVICEBUS_CONNECTION__fullyQualifiedNamespace", "")  # noqa: SIM112  the platform's name
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.skipif(not CONNECTION, reason="SERVICEBUS_CONNECTION is not set"),
+    pytest.mark.skipif(not (CONNECTION or NAMESPACE), reason="SERVICEBUS_CONNECTION is not set"),
 ]
 
 
 @pytest.fixture
 async def bus() -> AsyncIterator[ServiceBusCommandBus]:
-    made = ServiceBusCommandBus(connection_string=CONNECTION)
+    entra = EntraCredential()
+    made = ServiceBusCommandBus(namespace=NAMESPACE, credential=entra, connection_string=CONNECTION)
     yield made
     await made.close()
+    await entra.close()
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[ServiceBusClient]:
+    """To receive with."""
+    if CONNECTION:
+        async with ServiceBusClient.from_connection_string(CONNECTION) as connected:
+            yield connected
+    else:
+        async with DefaultAzureCredential() as signed_in, ServiceBusClient(NAMESPACE, signed_in) as connected:
+            yield connected
 
 
 @pytest.fixture
@@ -47,8 +65,8 @@ def message(session: str, name: str = "m", **changes: object) -> OutgoingMessage
 async def taken(session: str, number: int, seconds: float = 10) -> list[str]:
     """Ids of up to `number` messages of the session, completed."""
     found: list[str] = []
-    async with ServiceBusClient.from_connection_string(CONNECTION) as client:
-        receiver: ServiceBusReceiver = client.get_queue_receiver(INGESTION.queue, session_id=session)
+    async with client() as connected:
+        receiver: ServiceBusReceiver = connected.get_queue_receiver(INGESTION.queue, session_id=session)
         async with receiver:
             end = asyncio.get_running_loop().time() + seconds
             while len(found) < number and (left := end - asyncio.get_running_loop().time()) > 0:

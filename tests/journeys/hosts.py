@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.doubles.serving import Served
 
 ROOT = Path(__file__).parents[2]
-ON_AZURE = os.environ.get("JOURNEYS_ON") == "azure"
+ON_AZURE, ON_EMULATORS = (os.environ.get("JOURNEYS_ON") == where for where in ("azure", "emulators"))
 """The same journeys over Azure's adapters: `JOURNEYS_ON=azure pytest tests/journeys/test_conversation.py`."""
 ALL_ROLES = "member,reviewer,auditor,operator"
 SHORT_WAITS = """
@@ -74,7 +74,7 @@ class LocalHost:
 
     def start(self) -> None:
         on_azure = _azure_for(self.data) if ON_AZURE else None
-        environment = _own_environment(on_azure) | self._environment
+        environment = _own_environment(on_azure) | (_emulated(self.data) if ON_EMULATORS else {}) | self._environment
         program = f"{self._before}\nfrom local.__main__ import main\nmain()"
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
@@ -198,6 +198,12 @@ def _azure_for(folder: Path) -> Served:
     from tests.doubles.serving import services
 
     return services().of(folder)
+
+
+def _emulated(folder: Path) -> dict[str, str]:
+    from tests.journeys.on_emulators import settings_of
+
+    return settings_of(folder)
 
 
 def _own_environment(on_azure: Served | None) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +17,8 @@ from shared.contracts.lanes import ACTIONS, DEAD_LETTER_SUFFIX, INGESTION, MESSA
 from tests.bench import facts
 from tests.conformance.service_bus import connection_string, needs_amqp
 from tests.journeys.hostile import command
-from tests.journeys.hosts import LocalHost, dev, rows, wait_for
+from tests.journeys.hosts import ROOT, LocalHost, dev, rows, wait_for
+from tests.journeys.test_readme import block_after
 
 pytestmark = needs_amqp
 
@@ -64,6 +67,20 @@ def test_what_a_pipeline_has_finished_is_decided(host: LocalHost):
     wait_for(lambda: host.on_lanes() == 0, "an empty lane")
     assert sum(host.settled(20).values()) == 20
     host.verified()
+
+
+def test_the_commands_of_the_readme_do_what_it_says(host: LocalHost):
+    script = block_after("<!-- over AMQP").replace("127.0.0.1:7071", host.address).replace("sleep 2", "")
+    script = script.replace("sb://localhost;", f"{host.amqp};").replace(".venv/bin/python", sys.executable)
+    sent, _, look = script.rpartition("curl")
+    subprocess.run(["bash", "-e"], input=sent, cwd=ROOT, text=True, timeout=30, check=True)
+
+    def state() -> str:
+        shown = subprocess.run(["bash"], input=f"curl{look}", text=True, timeout=30, check=True, capture_output=True)
+        return json.loads(shown.stdout).get("review_state", "")
+
+    assert wait_for(state, "the transaction") in {"Unclassified", "Categorized"}
+    wait_for(lambda: state() == "Categorized", "its decision")
 
 
 def test_whoever_connects_may_do_what_is_listed_and_all_else_is_parked(host: LocalHost):

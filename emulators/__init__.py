@@ -1,0 +1,1 @@
+"""The official emulators on this machine: `make emulators`."""
