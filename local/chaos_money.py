@@ -29,6 +29,9 @@ from shared.actions.tally import tally_doc_id
 BRIEFLY = ("message", "approval", "action")
 WHOLE = (*BRIEFLY, "audit", "parked", "run", "metric")
 ENDED = frozenset({"done", "refused", "cancelled", "denied"})
+EFFECT = ["effect_intent", "effect_outcome"]
+WAITED = "action_waiting"
+"""For the bank, before or after the intent: people are told of it once, and of the outcome after it."""
 TERMINAL = ("Completed", "NeedsReview")
 SHOWN = 8
 
@@ -124,8 +127,6 @@ def _wrong_with(wish: Wish, seen: Seen) -> Iterator[str | bool]:
     yield from wish.refused
     yield len(wish.answers) < 1 and "nobody was told of the signature"
     yield any(one != wish.answers[0] for one in wish.answers) and f"bob was told different things: {wish.answers}"
-    roles = sorted(one["role"] for one in seen.messages(wish.conversation))
-    yield roles != ["assistant", "notice", "user"] and f"the conversation has {roles}"
     paid = [one for one in seen.booked.values() if one.order["amount_minor"] == wish.amount_minor]
     action = seen.actions.get(wish.conversation)
     if action is None:
@@ -142,8 +143,12 @@ def _wrong_with(wish: Wish, seen: Seen) -> Iterator[str | bool]:
     yield seen.card(action).get("state") != card and f"the card is {seen.card(action).get('state')}"
     told = seen.records(action)
     yield told.count("approval_answered") != 1 and f"{told.count('approval_answered')} signatures on the record"
-    effect = [what for what in told if what.startswith("effect_")]
-    yield effect != ["effect_intent", "effect_outcome"] * approved and f"on the record is {effect}"
+    steps = [what for what in told if what in (*EFFECT, WAITED)]
+    waited = steps.count(WAITED)
+    in_order = [what for what in steps if what != WAITED] == EFFECT * approved and steps[-1:] != [WAITED]
+    yield (waited > 1 or not in_order) and f"on the record is {steps}"
+    roles = sorted(one["role"] for one in seen.messages(wish.conversation))
+    yield roles != ["assistant", *["notice"] * (1 + waited), "user"] and f"the conversation has {roles}, {steps}"
 
 
 def _wrong_in_sum(wishes: Sequence[Wish], seen: Seen, balances: Mapping[str, int]) -> Iterator[str]:

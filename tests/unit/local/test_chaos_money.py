@@ -89,6 +89,9 @@ def test_every_step_is_told_from_the_others():
 def test_a_round_as_it_should_be_is_not_complained_of():
     good = look(ACTION, booked())
     assert (wrong_now(good), [one for one in _wrong_with(wish(), good) if one]) == ([], [])
+    waited = (*RECORDED[:2], "action_waiting", RECORDED[2])
+    late = look(ACTION, booked(), told=waited, roles=("user", "assistant", "notice", "notice"))
+    assert [one for one in _wrong_with(wish(), late) if one] == []
     no = Wish("talk-0", 2_500, "reject", answers=[{"state": "rejected"}] * 2)
     refused = look({**ACTION, "state": "cancelled", "reference": ""}, card="rejected", told=RECORDED[:1])
     assert [one for one in _wrong_with(no, refused) if one] == []
@@ -108,6 +111,9 @@ def test_a_round_as_it_should_be_is_not_complained_of():
         look(ACTION, booked(), told=RECORDED[1:]),
         look(ACTION, booked(), roles=("user", "assistant", "assistant", "notice")),
         look(ACTION, booked(), roles=("user", "assistant")),
+        look(ACTION, booked(), told=(*RECORDED[:2], "action_waiting", RECORDED[2])),
+        look(ACTION, booked(), roles=("user", "assistant", "notice", "notice")),
+        look(ACTION, booked(), told=(*RECORDED, "action_waiting"), roles=("user", "assistant", "notice", "notice")),
     ],
 )
 def test_whatever_is_wrong_with_a_transfer_is_told(seen: Seen):
