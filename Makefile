@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE=
 RUN_ARGS = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format bench quality chaos openapi emulators test-emulators emulators-stop clean
+.PHONY: help run serve test check format bench cost quality chaos openapi emulators test-emulators emulators-stop clean
 
 help:  ## what there is to do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ format: .venv/dev  ## put the code into its one format
 
 bench: .venv/dev  ## speed beside a hand-written writer, measured in one run
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+cost: .venv/dev  ## count what commands ask of Azure and write docs/scale-and-cost.md (ARGS=--page: from kept counts)
+	@$(BIN)/python -m benchmarks.cost $(ARGS)
 
 quality: .venv/dev  ## precision and recall of every lane that judges
 	@$(BIN)/python -m evals.quality $(ARGS)

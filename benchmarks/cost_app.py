@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import azure.functions as func
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from benchmarks.cost_meters import Counted, LogMeter, Meters
+from benchmarks.cost_meters import Counted, LogMeter, Meters, SpanMeter
 from functions import BLUEPRINTS
 from local import own_bank
 from shared import bootstrap
@@ -29,6 +32,7 @@ WORKERS = {
 }
 EVENT = frozenset({"specversion", "id", "source", "type", "subject", "datacontenttype", "dataschema", "data"})
 ROLES = "member,reviewer,auditor,operator"
+OWN = {"AUTH_MODE": "dev", "MODEL": "", "BANK_URL": "", "PYTHON_ENABLE_OPENTELEMETRY": "true"}
 
 
 class App:
@@ -101,19 +105,23 @@ class App:
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[App]:
-    """The app with a bank of its own, started from nothing; its settings are this process's until the end."""
+    """The app with a bank of its own, started from nothing; its settings are this process's until the end, and its
+    tracer for good."""
     await bootstrap.shutdown()
     azure, before = Azure(), dict(os.environ)
     await azure.start()
-    os.environ.update(azure.settings, AUTH_MODE="dev", COUNTERSIGN_DATA=str(folder), MODEL="", BANK_URL="")
+    os.environ.update(azure.settings, **OWN, COUNTERSIGN_DATA=str(folder))
     bank = await own_bank.open_bank(folder)
+    spans, provider = SpanMeter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    trace.set_tracer_provider(provider)
     logs, logger = LogMeter(), logging.getLogger("countersign")
     level, was_passed_on = logger.level, logger.propagate
     logger.addHandler(logs)
     logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
-        yield App(azure, Meters(azure, logs), indexed())
+        yield App(azure, Meters(azure, logs, spans), indexed())
     finally:
         logger.removeHandler(logs)
         logger.setLevel(level)
@@ -126,9 +134,9 @@ async def running(folder: Path) -> AsyncIterator[App]:
         os.environ.update(before)
 
 
-def indexed(make: Callable[[], Any] = func.FunctionApp) -> dict[str, Any]:
+def indexed() -> dict[str, Any]:
     """The functions of the app, by name."""
-    app = make()
+    app = func.FunctionApp()
     for blueprint in BLUEPRINTS:
         app.register_functions(blueprint)
-    return {function.get_function_name(): function for function in app.get_functions()}
+    return {str(function.get_function_name()): function for function in app.get_functions()}

@@ -1,7 +1,7 @@
 """What each kind of command asks of Azure, counted: the real functions, over the real adapters and doubles of services.
 
-`python -m benchmarks.cost_counts` prints the counts as JSON. Everything is exact but request units, which are the
-double's (`tests/doubles/cosmos_prices.py`, after published figures), and sizes, which vary by a few bytes.
+`python -m benchmarks.cost_counts` prints the counts as one line of JSON. Everything is exact but request units, which
+are the double's (`tests/doubles/cosmos_prices.py`, after published figures), and sizes, which vary by a few bytes.
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ def _stored(app: App) -> Counted:
 async def main() -> None:
     """Prints the counts."""
     with tempfile.TemporaryDirectory() as folder:
-        sys.stdout.write(json.dumps(await counts(Path(folder)), indent=1) + "\n")
+        told = await counts(Path(folder))
+    rounded = {kind: {name: round(value, 3) for name, value in one.items()} for kind, one in told.items()}
+    sys.stdout.write(json.dumps(rounded) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from shared.adapters.log_lines import JsonLines
 from tests.doubles.azure import Azure
@@ -38,6 +42,18 @@ class LogMeter(logging.Handler):
         self.size += len(self.format(record).encode()) + 1
 
 
+class SpanMeter(SpanExporter):
+    """Spans as they are exported. `number`, `size`: how many, and their bytes as JSON."""
+
+    def __init__(self) -> None:
+        self.number = self.size = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.number += len(spans)
+        self.size += sum(len(span.to_json(indent=None)) for span in spans)
+        return SpanExportResult.SUCCESS
+
+
 class Meters:
     """Between two `read`s lies what was done in the meantime. `executions` is counted by whoever calls functions.
 
@@ -45,8 +61,8 @@ class Meters:
     (hand it over, take it back as completed) and each event (deliver it) is counted by their rules.
     """
 
-    def __init__(self, azure: Azure, logs: LogMeter) -> None:
-        self._azure, self._logs = azure, logs
+    def __init__(self, azure: Azure, logs: LogMeter, spans: SpanMeter) -> None:
+        self._azure, self._logs, self._spans = azure, logs, spans
         self.executions = 0
         self.sends = self.messages = self.message_bytes = 0
         self.events_in = self.event_data = 0
@@ -104,11 +120,13 @@ class Meters:
             "executions": self._taken("executions"),
             "log_lines": self._logs.lines,
             "log_bytes": self._logs.size,
+            "spans": self._spans.number,
+            "span_bytes": self._spans.size,
         }
         self._azure.topic.batches.clear()
         self._azure.hub.events.clear()
         self._azure.container.listed = 0
-        self._logs.lines = self._logs.size = 0
+        self._logs.lines = self._logs.size = self._spans.number = self._spans.size = 0
         self._blobs = len(self._azure.container.blobs)
         return {name: value for name, value in told.items() if value}
 
