@@ -13,7 +13,6 @@ from shared import bootstrap
 from shared.contracts import approval_answers
 from shared.contracts.instants import after
 from tests.functions.conftest import App, Reply, dev
-from tests.functions.test_access import WITH_ROLE
 from tests.unit.approvals import bench
 from tests.unit.approvals.bench import policy
 
@@ -303,10 +302,6 @@ async def test_another_tenants_cards_are_not_there(app: App):
 async def test_what_is_no_card_is_not_found(app: App, approval_id: str):
     assert code_of(await shown(app, approval_id)) == (404, "not_found")
     assert code_of(await answer(app, approval_id, card_digest="0" * 64)) == (404, "not_found")
-
-
-def test_every_approval_endpoint_is_in_the_table_of_roles():
-    assert {*ROUTES, "get_approval", "list_approvals"} <= set(WITH_ROLE)
 
 
 async def test_the_timer_ages_cards_of_every_tenant(app: App, monkeypatch: pytest.MonkeyPatch):
