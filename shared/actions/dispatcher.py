@@ -58,7 +58,7 @@ def permit_for(
     if refusal is not None:
         return refusal
     roles = roles_now[body["requested_by"]] if roles_now is not None else frozenset(body["requester_roles"])
-    judged = _judged(body, policy, roles)
+    judged = _judged(body, card, policy, roles)
     refusal = _beyond_policy(judged, body, card, now) or _misfit(body, situation)
     return refusal or _permit(stored, judged)
 
@@ -74,7 +74,7 @@ def permit_again(stored: Stored, *, policy: ActionPolicy | None, situation: Situ
         refusal = Refusal("approval_mismatch", "the card was used by another run")
     if refusal is not None:
         return refusal
-    judged = _judged(body, policy, frozenset(body["requester_roles"]))
+    judged = _judged(body, card, policy, frozenset(body["requester_roles"]))
     refusal = _stricter(judged, card)
     if refusal is None and ACTIONS[body["action"]].effect is not None:
         refusal = _misfit(body, situation)
@@ -126,7 +126,7 @@ def _withdrawn(body: Body, card: Body | None, roles_now: Roles | None) -> Refusa
     return None
 
 
-def _judged(body: Body, policy: ActionPolicy | None, roles: frozenset[str]) -> Judgement:
+def _judged(body: Body, card: Body | None, policy: ActionPolicy | None, roles: frozenset[str]) -> Judgement:
     money = money_of(body["action"], body["arguments"])
     return judge(
         body["action"],
@@ -135,6 +135,7 @@ def _judged(body: Body, policy: ActionPolicy | None, roles: frozenset[str]) -> J
         requester_roles=roles,
         amount_minor=money.amount_minor if money else None,
         currency=money.currency if money else "",
+        edited=bool(card and card.get("edited_by")),
     )
 
 

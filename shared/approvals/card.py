@@ -121,6 +121,7 @@ def requested(
         **{name: shown[name] for name in SHOWN_TERMS},
         "signatures": [],
         "voided": [],
+        "edited_by": [],
         **dict.fromkeys(NOT_YET, ""),
     }
     keys = {"state": "open", "subject": requested_by, "conversation": action["conversation_id"]}

@@ -133,6 +133,7 @@ def edited(document: Document, edit: Edit, signer: Signer, *, rationale: str, at
         "requester_may_sign": edit.terms.requester_may_sign,
         "signatures": [],
         "voided": [*body["voided"], *body["signatures"]],
+        "edited_by": [*body.get("edited_by", []), signer.person],
         "state": "modified",
     }
     check(renewed, signer, decision=APPROVE, card_digest=renewed["card_digest"], at=at)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from shared.contracts.answers import Answer, Instant
 
 ApprovalState = Literal["pending", "approved", "modified", "rejected", "expired", "superseded", "consumed"]
@@ -78,7 +80,8 @@ class ApprovalPage(Answer):
 
 
 class Approval(Answer):
-    """A card with everything that an answer should rest on. voided: signatures on what it was before an edit."""
+    """A card with everything that an answer should rest on. voided: signatures on what it was before an edit.
+    edited_by: who has changed what was asked for, in order."""
 
     approval_id: str
     action_id: str
@@ -104,6 +107,7 @@ class Approval(Answer):
     policy_version: str
     signatures: list[Signature]
     voided: list[Signature]
+    edited_by: list[str] = Field(default_factory=list)
     still_needed: int
     answered_at: Instant
     rejected_by: str

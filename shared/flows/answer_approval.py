@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shared.contracts.conversation_commands import AnswerApproval
 
 MAX_EVIDENCE = 20
+TWO_NOW = "After an edit two different people must sign; whoever edited it may be one of them."
 
 
 class _Answered(NamedTuple):
@@ -104,6 +105,7 @@ def _edit(card: Body, revised: Revision, signer: Signer) -> Edit:
             evidence=[
                 *shown["evidence"],
                 *_differences([(label, value) for label, value in shown["what"]], described.what, signer),
+                *([TWO_NOW] if "edited_by_person" in judged.reason_codes and TWO_NOW not in shown["evidence"] else []),
             ][-MAX_EVIDENCE:],
             effects=described.effects,
         ),

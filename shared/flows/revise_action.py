@@ -39,6 +39,7 @@ def revised(action: Body, arguments: Body, *, policy: ActionPolicy | None) -> Re
         requester_roles=action["requester_roles"],
         amount_minor=money.amount_minor if money else None,
         currency=money.currency if money else "",
+        edited=told != action["arguments"],
     )
     if judged.outcome == REJECTED:
         codes = ", ".join(judged.reason_codes)

@@ -54,6 +54,7 @@ class ActionLine(Shape):
     two_people_above_minor: Limits | None = None
     deny_above_minor: Limits | None = None
     requester_may_sign: Literal["never", "first", "alone"] = "never"
+    two_people_after_edit: bool = True
     times: TimeLines | None = None
     backend: OptionalName = ""
     timeout_ms: Annotated[int, Field(ge=100, le=30_000)] = 5_000

@@ -51,10 +51,12 @@ def judge(
     requester_roles: Collection[str],
     amount_minor: int | None = None,
     currency: str = "",
+    edited: bool = False,
 ) -> Judgement:
     """The judgement on one wish. Without a policy nothing but advice is given.
 
-    amount_minor, currency: the money that the action is about (`registry.money_of`), None for none.
+    amount_minor, currency: the money that the action is about (`registry.money_of`), None for none. edited: whether
+    somebody has changed on its card what was asked for.
     """
     if policy is None:
         return _rejected(("policy_context_missing",), None, "")
@@ -71,9 +73,10 @@ def judge(
     if not causes:
         return _judged(rule, policy.version, APPLIED, ("action_allowed",), APPLIED_ALONE)
     judgement = _judged(rule, policy.version, DEFERRED, strictest_first(causes), APPROVAL_REQUIRED)
-    if not _is_above(rule.two_people_above_minor, wish):
+    two = dict.fromkeys(_causes_of_two(rule, wish, edited=edited))
+    if not two:
         return judgement
-    causes["two_people_needed"] = None
+    causes |= two
     return judgement._replace(reason_codes=strictest_first(causes), quorum=max(rule.quorum, 2))
 
 
@@ -129,6 +132,14 @@ def _causes(rule: ActionRule, wish: _Wish) -> Iterator[str]:
         yield "approval_without_role"
     elif rule.approval == "above_minor" and _is_above(rule.approval_above_minor, wish):
         yield "approval_above_limit"
+
+
+def _causes_of_two(rule: ActionRule, wish: _Wish, *, edited: bool) -> Iterator[str]:
+    """Why the quorum is two, whatever else the rule says."""
+    if _is_above(rule.two_people_above_minor, wish):
+        yield "two_people_needed"
+    if edited and rule.two_people_after_edit:
+        yield "edited_by_person"
 
 
 def _is_above(limits: Mapping[str, int] | None, wish: _Wish) -> bool:

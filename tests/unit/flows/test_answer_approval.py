@@ -239,9 +239,36 @@ async def test_an_edit_below_the_limit_does_not_lower_the_quorum(bench: Bench):
     assert (told_now["state"], told_now["still_needed"]) == ("modified", 1)
 
 
-async def test_an_edit_that_one_signature_suffices_for_is_approved_at_once(bench: Bench):
+@pytest.mark.parametrize("edit", [{"amount_minor": 4_999}, {"recipient": "Eve"}, {"from_account": "acc-2"}])
+async def test_whoever_edits_a_transfer_is_not_enough_alone(bench: Bench, edit: dict[str, Any]):
+    approval_id = await ask(bench.delivery)
+    told_now = await answer(bench.delivery, approval_id, "rita", edited_arguments={**EDITED, **edit})
+    assert (told_now["state"], told_now["still_needed"]) == ("modified", 1)
+    card = await card_of(bench.delivery, approval_id)
+    assert (card["quorum"], card["card"]["quorum"], card["edited_by"]) == (2, 2, ["rita"])
+    assert any("two different people must sign" in one for one in card["card"]["evidence"]), "the card says so"
+    await refused(bench, approval_id, "rita", key="again", kind=StateConflictError, code="already_signed")
+    more = {"kind": ForbiddenError, "code": "requester_may_not_sign"}
+    await refused(bench, approval_id, "alice", **more)
+    assert (await answer(bench.delivery, approval_id, "ralf"))["state"] == "approved"
+
+
+async def test_two_editors_in_turn_are_two_people_only_once_both_have_signed_the_same(bench: Bench):
+    approval_id = await ask(bench.delivery)
+    await answer(bench.delivery, approval_id, "rita", edited_arguments=EDITED)
+    told_now = await answer(bench.delivery, approval_id, "ralf", edited_arguments={**EDITED, "recipient": "Eve"})
+    assert (told_now["state"], told_now["still_needed"]) == ("modified", 1)
+    assert (await answer(bench.delivery, approval_id, "rita", key="anew"))["state"] == "approved"
+    card = await card_of(bench.delivery, approval_id)
+    assert (card["edited_by"], len(card["signatures"])) == (["rita", "ralf"], 2)
+    assert sum("two different people" in one for one in card["card"]["evidence"]) == 1
+
+
+async def test_where_policy_does_not_ask_for_two_an_editor_may_be_enough(tmp_path: Path):
+    bench = approval_bench(tmp_path, rules=policy_with(two_people_after_edit=False))
     approval_id = await ask(bench.delivery)
     assert (await answer(bench.delivery, approval_id, edited_arguments=EDITED))["state"] == "approved"
+    await bench.close()
 
 
 async def test_an_edit_that_policy_denies_changes_nothing(bench: Bench):

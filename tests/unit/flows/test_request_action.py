@@ -243,6 +243,16 @@ async def test_a_stricter_policy_of_today_supersedes_what_was_signed(
     assert "approval_superseded" in await records(bench)
 
 
+async def test_an_edit_signed_by_one_is_superseded_once_policy_asks_for_two(bench: Bench, backend: FakeBank):
+    action_id = await _signed(bench)
+    card = await bench.store.read(TENANT, approval_doc_id(action_id))
+    assert card is not None
+    edited = card._replace(body={**card.body, "edited_by": ["bob"]})
+    await recorded(bench, [edited], [], "approval_edited", card.body)
+    assert await _refused(bench, backend, action_id) == "policy_stricter"
+    assert (await card_of(bench, action_id))["superseded_why"] == "policy_stricter"
+
+
 async def test_a_looser_policy_of_today_changes_nothing_that_was_agreed(bench: Bench, backend: FakeBank):
     action_id = await _signed(bench)
     looser = action_policy(approval="never", risk="low")

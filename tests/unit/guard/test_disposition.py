@@ -69,6 +69,22 @@ def test_a_transfer_waits_for_one_reviewer_and_above_the_limit_for_two():
     assert small.requester_may_sign == "never"
 
 
+def test_an_edited_card_takes_two_people_where_policy_says_so_and_by_default():
+    def after_edit(name: str, roles: tuple[str, ...] = ("member",), **rules: Any) -> tuple[int, bool]:
+        judged = judge(
+            name, {}, policy=action_policy(**rules), requester_roles=roles, amount_minor=1, currency="EUR", edited=True
+        )
+        return judged.quorum, "edited_by_person" in judged.reason_codes
+
+    assert after_edit("transfer_funds") == (2, True)
+    assert after_edit("transfer_funds", quorum=2) == (2, True)
+    assert after_edit("transfer_funds", two_people_after_edit=False) == (1, False)
+    assert after_edit("recategorise_transactions") == (1, False)
+    document = copy.deepcopy(dict(policy_document()))
+    del document["actions"]["recategorise_transactions"]["two_people_after_edit"]
+    assert action_policy_from(document).actions["recategorise_transactions"].two_people_after_edit
+
+
 def test_nobody_can_allow_more_than_the_last_limit():
     assert transfer(1_000_000).outcome == "Deferred"
     assert transfer(1_000_001).reason_codes == ("amount_denied",)
