@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE=
 RUN_ARGS = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format bench cost quality chaos openapi emulators test-emulators emulators-stop clean
+.PHONY: help run serve test check format infra bench cost quality chaos openapi emulators test-emulators emulators-stop clean
 
 help:  ## what there is to do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,14 +35,19 @@ serve: .venv/local $(if $(AMQP),.venv/amqp)  ## keep the local host up on http:/
 test: .venv/dev  ## all tests that need no network and no cloud
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: .venv/dev  ## format, lint, types, import contracts
+check: .venv/dev  ## format, lint, types, import contracts, infrastructure beside the code
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m infra.check
 
 format: .venv/dev  ## put the code into its one format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+infra: .venv/dev  ## write what infrastructure takes from the code, and hold it to the code
+	@$(BIN)/python -m infra.generate
+	@$(BIN)/python -m infra.check
 
 bench: .venv/dev  ## speed beside a hand-written writer, measured in one run
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -11,9 +11,12 @@ param cosmosMaxThroughput int
 param checkpointRetentionDays int
 
 var private = !empty(endpointSubnetId)
+var accountName = 'cosmos-${token}'
+var databaseName = 'countersign'
+var containerName = 'documents'
 var container = loadJsonContent('cosmos-container.json')
 var containerShape = {
-  name: 'documents'
+  name: containerName
   paths: [container.partitionKeyPath]
   version: 2
   defaultTtl: container.defaultTtl
@@ -24,7 +27,7 @@ var blobOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owne
 
 module cosmos 'br/public:avm/res/document-db/database-account:0.20.1' = {
   params: {
-    name: 'cosmos-${token}'
+    name: accountName
     location: location
     tags: tags
     enableTelemetry: false
@@ -61,7 +64,7 @@ module cosmos 'br/public:avm/res/document-db/database-account:0.20.1' = {
       : []
     sqlDatabases: [
       {
-        name: 'countersign'
+        name: databaseName
         containers: [
           cosmosMaxThroughput == 0
             ? containerShape
@@ -69,10 +72,12 @@ module cosmos 'br/public:avm/res/document-db/database-account:0.20.1' = {
         ]
       }
     ]
+    // On the database, not on the container alone: clients read the database's metadata, too.
     sqlRoleAssignments: [
       {
         principalId: principalId
         roleDefinitionId: cosmosContributor
+        scope: '${resourceId('Microsoft.DocumentDB/databaseAccounts', accountName)}/dbs/${databaseName}'
       }
     ]
     // Every data-plane request as a log line would cost more than the requests: control plane and hot keys only.
@@ -205,8 +210,8 @@ module checkpoints 'br/public:avm/res/storage/storage-account:0.33.0' = {
 }
 
 output cosmosEndpoint string = cosmos.outputs.endpoint
-output cosmosDatabase string = 'countersign'
-output cosmosContainer string = 'documents'
+output cosmosDatabase string = databaseName
+output cosmosContainer string = containerName
 output hostStorageName string = hostStorage.outputs.name
 output hostStorageId string = hostStorage.outputs.resourceId
 output hostBlobEndpoint string = hostStorage.outputs.primaryBlobEndpoint

@@ -4,18 +4,24 @@ $ErrorActionPreference = 'Stop'
 
 if (-not $env:AZURE_RESOURCE_GROUP) { throw 'run this through azd: azd hooks run postdeploy' }
 
-az deployment group create `
-  --subscription $env:AZURE_SUBSCRIPTION_ID `
-  --resource-group $env:AZURE_RESOURCE_GROUP `
-  --name event-subscription `
-  --template-file (Join-Path $PSScriptRoot '../event-subscription.bicep') `
-  --parameters `
-    topicName=$env:EVENTGRID_TOPIC_NAME `
-    functionAppId=$env:FUNCTION_APP_ID `
-    storageAccountId=$env:HOST_STORAGE_ID `
-    deadLetterContainer=$env:DEAD_LETTER_CONTAINER `
-  --output none
-if ($LASTEXITCODE -ne 0) { throw 'the event subscription could not be made' }
+# The platform lists a function, and a role takes effect, some time after they were made.
+foreach ($wait in 30, 60, 120, 0) {
+  az deployment group create `
+    --subscription $env:AZURE_SUBSCRIPTION_ID `
+    --resource-group $env:AZURE_RESOURCE_GROUP `
+    --name event-subscription `
+    --template-file (Join-Path $PSScriptRoot '../event-subscription.bicep') `
+    --parameters `
+      topicName=$env:EVENTGRID_TOPIC_NAME `
+      functionAppId=$env:FUNCTION_APP_ID `
+      storageAccountId=$env:HOST_STORAGE_ID `
+      deadLetterContainer=$env:DEAD_LETTER_CONTAINER `
+    --output none
+  if ($LASTEXITCODE -eq 0) { break }
+  if ($wait -eq 0) { throw 'the event subscription could not be made' }
+  Write-Host "not yet; again in $wait s"
+  Start-Sleep -Seconds $wait
+}
 
 if ($env:API_MANAGEMENT_NAME) {
   az apim api import `
