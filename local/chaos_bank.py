@@ -108,10 +108,15 @@ class BankProcess:
 
     def count(self) -> None:
         """Bring `orders` up to date."""
-        with urlopen(Request(self.url + "/admin/calls", headers=_HEADERS), timeout=CALL_SECONDS) as told:  # noqa: S310
-            counted = int(json.load(told).get("POST /v1/transfers", 0))
+        counted = self.calls().get("POST /v1/transfers", 0)
         self.orders += counted - self._counted
         self._counted = counted
+
+    def calls(self) -> dict[str, int]:
+        """What it was asked since it was started, by method and path."""
+        asked = Request(self.url + "/admin/calls", headers=_HEADERS)  # noqa: S310  our own bank on loopback
+        with urlopen(asked, timeout=CALL_SECONDS) as told:  # noqa: S310
+            return dict(json.load(told))
 
     def booked(self) -> list[Booked]:
         """Everything that was ever asked for with an answer of the books, oldest first."""

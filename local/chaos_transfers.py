@@ -55,7 +55,7 @@ def play(plan: Plan, folder: Path, *, hurried: bool) -> Report:
     report = Report(KIND, plan.name, plan.shape)
     with ExitStack() as ends:
         bank = ends.enter_context(BankProcess(folder / "bank", ACCOUNTS))
-        settings = bank.environment(f"{TENANT}={PAYER}") | {"COUNTERSIGN_ACTION_POLICY": str(_policy(folder))}
+        settings = bank.environment(f"{TENANT}={PAYER}") | {"COUNTERSIGN_ACTION_POLICY": str(impatient_policy(folder))}
         victim = Victim(folder, hurried=hurried, settings=settings)
         ends.callback(victim.kill)
         until = begun + (REACH_SECONDS + 5) * len(plan.waves) + DONE_SECONDS / 2
@@ -70,8 +70,8 @@ def play(plan: Plan, folder: Path, *, hurried: bool) -> Report:
     return report
 
 
-def _policy(folder: Path) -> Path:
-    """The policy that ships, with less patience."""
+def impatient_policy(folder: Path) -> Path:
+    """The policy that ships, with less patience for the bank: a file in `folder`."""
     shipped = yaml.load((ROOT / "policies" / "actions.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     shipped["breaker"] = BREAKER
     shipped["actions"]["transfer_funds"]["timeout_ms"] = TIMEOUT_MS
