@@ -7,7 +7,7 @@ import os
 import sys
 from contextvars import ContextVar
 
-from shared.adapters.log_lines import JsonLines
+from shared.adapters.log_lines import JsonLines, quieten
 
 invocation: ContextVar[tuple[str, str]] = ContextVar("invocation", default=("", ""))
 """(function, invocation id) of whatever logs; Microsoft's own "invocation failed" does not name its function."""
@@ -31,3 +31,4 @@ def set_up() -> None:
     logging.basicConfig(
         level=logging.getLevelNamesMapping().get(level, logging.WARNING), handlers=[handler], force=True
     )
+    quieten()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from shared.adapters.azure.credentials import Credential, EntraCredential
 from shared.ports.tracer import UNTRACED, Tracer
@@ -148,9 +149,9 @@ class Connections:
             return model
         from shared.adapters.opentelemetry.ports import TracedLanguageModel
 
-        host = told.openai_base_url.partition("://")[2].partition("/")[0]
+        host = urlsplit(told.openai_base_url).hostname or ""
         provider = "azure.ai.openai" if host.endswith(AZURE_OPENAI_HOSTS) else "openai"
-        return TracedLanguageModel(model, self._tracer, provider=provider)
+        return TracedLanguageModel(model, self._tracer, provider=provider, address=host)
 
     def seen[P](self, port: P, name: str, methods: Sequence[str]) -> P:
         """`port`, with a span around each call of `methods` while somebody watches."""

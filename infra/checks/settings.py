@@ -40,7 +40,10 @@ OF_THE_PLATFORM: Final = {
     "AzureWebJobsStorage__clientId": "the host's own storage",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "the host and the worker export to it",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "they sign in with the app's identity",
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "the Azure Monitor distro reads it",
 }
+TELL_ADDRESSES: Final = frozenset({"azure_sdk", "fastapi", "httpx", "httpx2", "requests", "urllib", "urllib3"})
+"""Instrumentations that the distro switches on for itself, and whose spans hold the address of every call."""
 
 
 def problems(root: Path) -> list[str]:
@@ -58,6 +61,7 @@ def problems(root: Path) -> list[str]:
         *_unread(root, "infra/main.bicep", deployed, read),
         *_unread(root, "local.settings.sample.json", sample.keys(), read),
         *_exempted(read, deployed),
+        *_told_by_others(root),
     ]
 
 
@@ -96,6 +100,14 @@ def _exempted(read: set[str], deployed: set[str]) -> Iterator[str]:
         yield f"{here}: {name} is excused, and shared/settings.py does not read it"
     for name in sorted(NOT_DEPLOYED.keys() & deployed):
         yield f"{here}: {name} is excused from infra/main.bicep, and stands there: {NOT_DEPLOYED[name]}"
+
+
+def _told_by_others(root: Path) -> Iterator[str]:
+    """A bank's addresses hold account numbers, and a document's hold ids that others have chosen."""
+    file, name = "infra/main.bicep", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+    off = str(BicepFile(root, file).variable("settings").get(name, "")).split(",")
+    for missing in sorted(TELL_ADDRESSES - set(off)):
+        yield f"{file}:{_line(root, file, 'var settings')}: {name} leaves {missing} on, whose spans hold addresses"
 
 
 def _line(root: Path, file: str, pattern: str) -> int:

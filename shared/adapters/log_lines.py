@@ -18,8 +18,8 @@ from shared.errors import CountersignError
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 FRAMES = 20
 """The innermost frames that a line names."""
-CHATTY = ("azure", "httpx2", "openai", "opentelemetry")
-"""Libraries whose every request would otherwise be a line."""
+CHATTY = ("azure", "httpx2", "httpcore2", "openai", "opentelemetry")
+"""Libraries whose every request would otherwise be a line, with the address asked: a bank's has account numbers."""
 
 
 class JsonLines(logging.Formatter):
@@ -75,5 +75,10 @@ def set_up() -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(JsonLines())
         handler.addFilter(Discreet())
+    quieten()
+
+
+def quieten() -> None:
+    """Of what others log, only what is wrong: a line of theirs may hold anybody's words."""
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

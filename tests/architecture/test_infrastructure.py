@@ -87,6 +87,7 @@ WRONG = (
           "COSMOS_KEY is excused"),
     Wrong("settings", "local.settings.sample.json", '"BANK_URL": "",', "", "local.settings.sample.json:1: BANK_URL"),
     Wrong("settings", "README.md", "| `AZURE_CLIENT_ID` |", "| |", "README.md:.*: AZURE_CLIENT_ID is missing"),
+    Wrong("settings", "infra/main.bicep", "httpx,httpx2,", "httpx,", "leaves httpx2 on, whose spans hold addresses"),
     Wrong("settings", "shared/settings.py", '"CODE_VERSION"', '"CODE_RELEASE"', "CODE_RELEASE is missing"),
     # access
     Wrong(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from shared.adapters.embedded.language_model import Says, Turn
-from tests.journeys.hosts import LocalHost, rows, wait_for
+from tests.journeys.hosts import LocalHost, dev, rows, wait_for
 from tests.journeys.model_server import ModelServer
 
 EXPORTING = """
@@ -106,6 +106,25 @@ def test_a_call_its_command_its_event_and_the_reaction_are_one_trace(host: Local
     names = {one["name"] for one in told if within(told, one, command)}
     assert {"store read_many", "store commit", "publisher publish", "stage guard"} <= names
     assert {"store commit", "bus send"} <= {one["name"] for one in told if one["parent"] == call["id"]}
+
+
+def test_a_signature_and_the_money_it_moves_are_one_trace(host: LocalHost, spans: Spans):
+    talk = "/api/v1/agent/conversations/c-1"
+    wish = {"message": "Transfer 250 euros from acc-current to Anna"}
+    assert host.call("POST", f"{talk}/messages", wish).status == 202
+    (card_id,) = wait_for(lambda: host.get(talk)["open_approvals"], "the card")
+    bob = dev("bob", roles="reviewer")
+    digest = host.get(f"/api/v1/approvals/{card_id}", as_=bob)["card_digest"]
+    signed = {"decision": "approve", "card_digest": digest}
+    assert host.call("POST", f"/api/v1/approvals/{card_id}/answer", signed, CALLER, as_=bob).status == 200
+    wait_for(lambda: host.get(f"/api/v1/actions/{card_id}")["state"] == "done", "the money")
+    wait_for(lambda: [one for one in spans.of(TRACE) if one["name"] == "PerformAction"], "the last command")
+    told = spans.of(TRACE)
+    (call,) = [one for one in told if one["name"] == "answer_approval"]
+    (moved,) = [one for one in told if one["name"] == "bank perform"]
+    for name in ("AnswerApproval", "RequestAction", "PerformAction"):
+        assert [one for one in told if one["name"] == name and within(told, one, call)], name
+    assert within(told, moved, call)
 
 
 def test_no_span_holds_what_a_person_or_a_statement_said(host: LocalHost, spans: Spans):

@@ -48,13 +48,15 @@ def _spanned(call: Callable[..., Awaitable[Any]], tracer: Tracer, name: str, kin
 class TracedLanguageModel:
     """A `LanguageModel` whose calls are spans by the GenAI semantic conventions (operation `chat`), without content.
 
-    provider: `openai`, or `azure.ai.openai` for a deployment on Azure.
+    provider: `openai`, or `azure.ai.openai` for a deployment on Azure. address: of the endpoint; "" for the provider's
+    own. Source: opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans, "Inference" (Development).
     """
 
-    def __init__(self, model: LanguageModel, tracer: Tracer, *, provider: str) -> None:
+    def __init__(self, model: LanguageModel, tracer: Tracer, *, provider: str, address: str = "") -> None:
         self._model = model
         self._tracer = tracer
         self._provider = provider
+        self._where: Attributes = {"server.address": address} if address else {}
         self.name = model.name
 
     async def respond(self, request: ModelRequest, *, said: Said) -> ModelReply:
@@ -64,6 +66,7 @@ class TracedLanguageModel:
             "gen_ai.request.model": self.name,
             "gen_ai.request.max_tokens": request.max_output_tokens,
             "gen_ai.output.type": "json",
+            **self._where,
         }
         with self._tracer.span(f"chat {self.name}", kind="client", attributes=asked) as span:
             reply = await self._model.respond(request, said=said)
@@ -71,6 +74,7 @@ class TracedLanguageModel:
                 {
                     "gen_ai.response.model": reply.model,
                     "gen_ai.response.id": reply.response_id,
+                    "gen_ai.response.finish_reasons": ("tool_calls" if reply.tool_calls else "stop",),
                     "gen_ai.usage.input_tokens": reply.input_tokens,
                     "gen_ai.usage.output_tokens": reply.output_tokens,
                     "countersign.tool_calls": len(reply.tool_calls),

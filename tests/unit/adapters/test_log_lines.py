@@ -8,6 +8,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.instrumentation.logging.handler import LoggingHandler
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from shared.adapters import log_lines
 from shared.contracts.correlation import CORRELATION
@@ -75,3 +78,27 @@ def test_libraries_that_log_every_request_are_heard_from_warnings_on(lines: io.S
     logging.getLogger("azure.core.pipeline.policies.http_logging_policy").info("Request URL: ...")
     logging.getLogger("azure.identity").warning("no token")
     assert [json.loads(line)["message"] for line in lines.getvalue().splitlines()] == ["no token"]
+
+
+def test_what_azure_monitor_is_sent_is_the_same_line():
+    """Alerts and queries read `Message` of AppTraces: it is this body."""
+    exporter, provider = InMemoryLogRecordExporter(), LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers[:] = [LoggingHandler(logger_provider=provider)]
+    try:
+        log_lines.set_up()
+        logging.getLogger("countersign.inbox").error("signal %s", "audit_break", extra={"fields": {"tenant": "home"}})
+        try:
+            look_up("Marie Curie")
+        except KeyError:
+            logging.getLogger("countersign.http").exception("an HTTP function failed")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+        provider.shutdown()
+    signal, failed = (one.log_record for one in exporter.get_finished_logs())
+    told = json.loads(str(signal.body))
+    assert (told["message"], told["fields"]) == ("signal audit_break", {"tenant": "home"})
+    assert "Curie" not in f"{failed.body}{failed.attributes}"

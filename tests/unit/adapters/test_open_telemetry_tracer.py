@@ -176,7 +176,7 @@ class Model:
 
 
 async def test_a_model_s_call_follows_the_genai_conventions(watched: Watched):
-    model = TracedLanguageModel(Model(), watched.tracer, provider="azure.ai.openai")
+    model = TracedLanguageModel(Model(), watched.tracer, provider="azure.ai.openai", address="models.example")
 
     async def said(words: str) -> None:
         del words
@@ -191,7 +191,7 @@ async def test_a_model_s_call_follows_the_genai_conventions(watched: Watched):
         "gen_ai.operation.name": "chat", "gen_ai.provider.name": "azure.ai.openai", "gen_ai.request.model": "gpt",
         "gen_ai.request.max_tokens": 500, "gen_ai.output.type": "json", "gen_ai.response.model": "gpt-2",
         "gen_ai.response.id": "resp-1", "gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 34,
-        "countersign.tool_calls": 0,
+        "countersign.tool_calls": 0, "gen_ai.response.finish_reasons": ("stop",), "server.address": "models.example",
     }  # fmt: skip
     assert failed.attributes["error.type"] == "model_unavailable"
 
