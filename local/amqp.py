@@ -58,6 +58,7 @@ class AmqpListener:
         self._watched: set[str] = set()
         self._woken: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._full = False
         self._container = f"countersign-{uuid4()}"
         self._ticked = 0.0
 
@@ -117,8 +118,11 @@ class AmqpListener:
 
     def _admit(self, connection: AmqpConnection) -> bool:
         if len(self._connections) >= MAX_CONNECTIONS:
-            logger.warning("%d AMQP connections are open: another is turned away", MAX_CONNECTIONS)
+            if not self._full:
+                logger.warning("%d AMQP connections are open: others are turned away", MAX_CONNECTIONS)
+            self._full = True
             return False
+        self._full = False
         self._connections.add(connection)
         return True
 

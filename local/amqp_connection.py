@@ -19,12 +19,17 @@ from local.amqp_sasl import Handshake
 logger = logging.getLogger("countersign.local.amqp")
 
 HANDSHAKE_SECONDS = 10.0
+"""From the first byte to an open connection."""
 IDLE_SECONDS = 240.0
 """A peer that says nothing for so long is gone, as on the platform; both sides send empty frames before that."""
 MAX_SESSIONS = 256
 MAX_FRAME_BYTES = 65_536
 WINDOW_BYTES = 1_048_576
 """Of transfers that a session may have under way in one direction."""
+MAX_UNFINISHED_BYTES = 8 * WINDOW_BYTES
+"""Of transfers that a connection has begun and not ended, on all its links: 32 of the largest."""
+MAX_UNWRITTEN_BYTES = 4 * WINDOW_BYTES
+"""Of messages that have come over a connection and are not yet in the file; then nothing more is read from it."""
 
 
 class Link(Protocol):
@@ -71,6 +76,9 @@ class AmqpConnection(asyncio.Protocol):
         self.stalled: dict[proton.Link, Link] = {}
         self.paused = False
         self._room = WINDOW_BYTES
+        self._unfinished: dict[proton.Link, int] = {}
+        self._unwritten = 0
+        self._waits = False
         event = proton.Event
         self._on: dict[Any, Callable[[Any], None]] = {
             event.CONNECTION_REMOTE_OPEN: self._connection_opened,
@@ -126,6 +134,7 @@ class AmqpConnection(asyncio.Protocol):
             link.closed()
         self.links.clear()
         self.stalled.clear()
+        self._unfinished.clear()
         self._engine.unbind()
         self._collector.release()
         self._ended(self)
@@ -143,12 +152,12 @@ class AmqpConnection(asyncio.Protocol):
         """Called every second or so: time-outs and keep-alives. `now`: monotonic seconds."""
         if self._socket is None:
             return
-        if self._handshake is not None:
-            if now - self._since > HANDSHAKE_SECONDS:
-                self._socket.abort()
-            return
-        self._engine.tick(now)
-        self.flush()
+        opened = self._handshake is None and not self.engine.state & proton.Endpoint.REMOTE_UNINIT
+        if not opened and now - self._since > HANDSHAKE_SECONDS:
+            self._socket.abort()
+        elif self._handshake is None:
+            self._engine.tick(now)
+            self.flush()
 
     def flush(self) -> None:
         """Work off what the engine has noticed, and write what it has to say."""
@@ -175,6 +184,26 @@ class AmqpConnection(asyncio.Protocol):
     def handed_out(self, size: int) -> None:
         """So many bytes were given to the engine, which would take any number of them."""
         self._room -= size
+
+    def unfinished(self, link: proton.Link, size: int) -> None:
+        """So many bytes of a transfer are held until its end comes; 0: it has come. Too many end the connection."""
+        self._unfinished[link] = size
+        if size and sum(self._unfinished.values()) > MAX_UNFINISHED_BYTES:
+            raise RefusedError("amqp:resource-limit-exceeded", "transfers are begun and not ended")
+
+    def writing(self, size: int) -> None:
+        """So many bytes more wait to be written, or fewer: a peer that is faster than the disk is read more slowly."""
+        self._unwritten += size
+        if self._socket is None or self._socket.is_closing() or self._waits is (waits := self._many()):
+            return
+        self._waits = waits
+        if waits:
+            self._socket.pause_reading()
+        else:
+            self._socket.resume_reading()
+
+    def _many(self) -> bool:
+        return self._unwritten > (MAX_UNWRITTEN_BYTES // 2 if self._waits else MAX_UNWRITTEN_BYTES)
 
     def _go_on(self) -> bool:
         """All that the engine had is written: let the links go on, but for those whose peer's session is full. Whether
@@ -254,6 +283,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def _forget(self, link: proton.Link) -> None:
         self.stalled.pop(link, None)
+        self._unfinished.pop(link, None)
         if (known := self.links.pop(link, None)) is not None:
             known.closed()
 

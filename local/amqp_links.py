@@ -66,11 +66,14 @@ class Sending:
         """Part of a transfer, or the end of one."""
         if delivery.aborted:
             self._too_large = False
+            self._connection.unfinished(self._link, 0)
             delivery.settle()
             self._link.flow(1)
             return
         self._too_large = self._too_large or delivery.pending > MAX_MESSAGE_BYTES
-        if delivery.partial and not self._too_large:
+        held = delivery.partial and not self._too_large
+        self._connection.unfinished(self._link, delivery.pending if held else 0)
+        if held:
             return
         raw = bytes(self._link.recv(delivery.pending) or b"") if delivery.pending else b""
         if not delivery.partial and delivery.readable:
@@ -84,7 +87,8 @@ class Sending:
         except RefusedError as refused:
             self._answer(delivery, condition(refused.condition, str(refused)))
         else:
-            self._listener.spawn(self._keep(delivery, messages))
+            self._connection.writing(len(raw))
+            self._listener.spawn(self._keep(delivery, messages, len(raw)))
 
     def _messages(self, raw: bytes, *, too_large: bool) -> list[NewMessage]:
         if isinstance(self._lane, RefusedError):
@@ -93,13 +97,15 @@ class Sending:
             raise RefusedError(TOO_LARGE, f"a message or batch may have {MAX_MESSAGE_BYTES} bytes")
         return sent_in(raw, self._lane, now=self._listener.lanes.clock())
 
-    async def _keep(self, delivery: proton.Delivery, messages: list[NewMessage]) -> None:
+    async def _keep(self, delivery: proton.Delivery, messages: list[NewMessage], size: int) -> None:
         try:
             await self._listener.lanes.send(messages)
             wrong = None
         except RetryableError as error:
             logger.warning("a message could not be taken: %s", error)
             wrong = condition(SERVER_BUSY, "the lanes cannot be written now: send it again")
+        finally:
+            self._connection.writing(-size)
         if self._link in self._connection.links:
             self._answer(delivery, wrong)
             self._connection.flush()

@@ -34,6 +34,8 @@ logger = logging.getLogger("countersign.local.amqp")
 
 CBS, MANAGEMENT = "$cbs", "/$management"
 MAX_MESSAGES = 100
+MAX_UNREAD = 64
+"""Answers that wait for a client to take them; those to further requests are lost."""
 _STATUS = {LOCK_LOST: 410, SESSION_LOCK_LOST: 410, NOT_IMPLEMENTED: 501, "com.microsoft:message-not-found": 404}
 
 
@@ -74,6 +76,7 @@ class Requests:
         if delivery.pending > MAX_MESSAGE_BYTES:
             self._connection.close_link(self._link, TOO_LARGE, f"a request may have {MAX_MESSAGE_BYTES} bytes")
             return
+        self._connection.unfinished(self._link, delivery.pending if delivery.partial else 0)
         if delivery.aborted or (delivery.readable and not delivery.partial):
             raw = bytes(self._link.recv(delivery.pending) or b"")
             self._link.advance()
@@ -114,8 +117,8 @@ class Responses:
         link.open()
 
     def answers(self, request: proton.Link, node: str, reply_to: str | None) -> bool:
-        """Whether a response belongs here: the same node, and the address that the request names."""
-        if self._node != node or self._link.session != request.session:
+        """Whether a response belongs here, and is taken: the same node, and the address that the request names."""
+        if self._node != node or self._link.session != request.session or self._link.queued >= MAX_UNREAD:
             return False
         return reply_to in (None, "", self._link.remote_target.address, self._link.name)
 

@@ -20,9 +20,11 @@ pytestmark = needs_amqp
 if importlib.util.find_spec("proton") is not None:
     import proton
 
-    from local import amqp, amqp_connection
+    from local import amqp, amqp_connection, amqp_management
     from local.amqp_messages import MAX_MESSAGE_BYTES
+    from local.amqp_sasl import AMQP_HEADER, SASL_HEADER
     from tests.unit.local.amqp_peer import Peer
+    from tests.unit.local.test_amqp_values import sasl_init
 
 LANES = {
     "plain": Lane("plain", sessions=False, lock_seconds=60, max_delivery_count=3),
@@ -359,6 +361,18 @@ async def test_a_peer_that_says_nothing_is_let_go(bench: Bench, monkeypatch: pyt
     writer.transport.abort()
 
 
+async def test_a_peer_that_gets_in_and_opens_nothing_is_let_go(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(amqp_connection, "HANDSHAKE_SECONDS", 0.1)
+    _, writer = await asyncio.open_connection("127.0.0.1", bench.host.port)
+    writer.write(SASL_HEADER + sasl_init(b"ANONYMOUS") + AMQP_HEADER)
+    peer = await bench.peer()
+    await peer.until(lambda: len(bench.host.listener._connections) == 2)
+    await peer.until(lambda: len(bench.host.listener._connections) == 1)
+    peer.send(peer.sender("plain"), encoded())
+    await accepted(peer)
+    writer.transport.abort()
+
+
 @pytest.mark.parametrize(
     "garbage", [b"\xff" * 64, b"AMQP\x00\x01\x00\x00" + b"\x00\x00\x00\x08\x02\x00\x00\x00" + b"\xff" * 99]
 )
@@ -428,6 +442,82 @@ async def test_a_producer_that_dies_in_mid_transfer_leaves_nothing(bench: Bench)
     await peer.close()
     await asyncio.sleep(0.05)
     assert bench.waiting() == []
+
+
+async def test_who_begins_transfers_without_end_is_stopped_before_they_fill_our_memory(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(amqp_connection, "MAX_UNFINISHED_BYTES", 500_000)
+    patient, greedy = await bench.peer(), await bench.peer()
+    kept = {peer: [peer.sender("plain") for _ in range(many)] for peer, many in ((patient, 4), (greedy, 6))}
+    for peer, links in kept.items():
+        await peer.until(lambda links=links: all(link.credit for link in links))
+        for number, link in enumerate(links):
+            link.delivery("half")
+            link.stream(encoded(b"x" * 100_000, message_id=f"m-{number}")[:100_000])
+            peer.flush()
+    await greedy.until(lambda: greedy.gone)
+    for number, link in enumerate(kept[patient]):
+        link.stream(encoded(b"x" * 100_000, message_id=f"m-{number}")[100_000:])
+        link.advance()
+    patient.flush()
+    await accepted(patient, 4)
+
+
+async def test_a_producer_that_is_faster_than_the_disk_is_read_more_slowly(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(amqp_connection, "MAX_UNWRITTEN_BYTES", 200_000)
+    written, disk = bench.host.lanes.send, asyncio.Event()
+    begun: list[object] = []
+
+    async def slowly(messages: list[NewMessage]) -> object:
+        begun.append(messages)
+        await disk.wait()
+        return await written(messages)
+
+    monkeypatch.setattr(bench.host.lanes, "send", slowly)
+    fast, other = await bench.peer(), await bench.peer()
+    link = fast.sender("plain")
+    await fast.until(lambda: link.credit)
+    for number in range(40):
+        fast.send(link, encoded(os.urandom(50_000), message_id=f"m-{number}"))
+    await fast.until(lambda: begun)
+    await asyncio.sleep(0.2)
+    assert len(begun) < 20, "the rest waits with its sender"
+    other.send(other.sender("plain"), encoded(message_id="other"))
+    await other.until(lambda: any(one[0].message_id == "other" for one in begun))
+    disk.set()
+    await accepted(fast, 40)
+    await accepted(other)
+
+
+async def test_answers_that_nobody_takes_do_not_pile_up(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(amqp_management, "MAX_UNREAD", 3)
+    peer = await bench.peer()
+    answers = peer.receiver("$cbs", credit=0)
+    asking = peer.sender("$cbs")
+    await peer.until(lambda: asking.credit)
+    request = proton.Message(body="token", id="1", reply_to="peer", properties={"operation": "put-token"})
+    for _ in range(10):
+        peer.send(asking, bytes(request.encode()))
+    await accepted(peer, 10)
+    answers.flow(100)
+    peer.flush()
+    await peer.until(lambda: len(peer.received) == 3)
+    peer.send(asking, bytes(request.encode()))
+    await peer.until(lambda: len(peer.received) == 4)
+
+
+async def test_two_hundred_who_only_connect_do_not_hinder_who_is_there(bench: Bench):
+    peer = await bench.peer()
+    link = peer.sender("plain")
+    crowd = [(await asyncio.open_connection("127.0.0.1", bench.host.port))[1] for _ in range(200)]
+    peer.send(link, encoded())
+    await accepted(peer)
+    assert len(bench.host.listener._connections) == amqp.MAX_CONNECTIONS
+    for one in crowd:
+        one.transport.abort()
 
 
 async def test_a_port_that_is_taken_is_one_clear_line(bench: Bench):
