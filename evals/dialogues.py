@@ -32,6 +32,7 @@ from typing import Any, Final
 
 from shared.conversation.grammar import WISH, Context, read
 from shared.conversation.intent import INTENTS, Intent, Slots
+from shared.conversation.talked_about import kept, leaned_on
 
 PARTS: Final = ("seen first", "held out", "seen first", "seen second")
 SOURCE: Final = (
@@ -55,38 +56,34 @@ class Talk:
 
     pending: Intent | None = None
     asked: str = ""
-    only_candidate: bool = False
+    wished: Intent | None = None
+    intents: tuple[Intent, ...] = ()
     recent: dict[str, str | int | bool] = field(default_factory=dict)
 
     def hear(self, utterance: str) -> tuple[Intent, ...]:
         """The intents that the grammar finds, remembered as the product would."""
-        reading = read(utterance, heard=Context(TODAY, "USD", (), self.pending, self.asked, self.recent))
-        if reading.candidate is not None:
-            self.pending, self.only_candidate = reading.candidate, True
-        for intent in reading.intents:
-            if intent.name == "deny":
-                self.pending = None
-            elif intent.acts:
-                self.pending, self.only_candidate = intent, False
-            elif intent.name == "balance":
-                self.pending = intent if self.pending is None or not self.pending.acts else self.pending
-            if isinstance(account := intent.slots.get("account_type"), str):
-                self.recent["account_type"] = account
+        heard = Context(TODAY, "USD", (), self.pending or self.wished, self.asked, self.recent)
+        reading = read(utterance, heard=heard)
+        self.pending, self.asked = kept(heard, reading)
+        if self.pending is not None and self.pending.acts and not self.pending.missing and self.asked != WISH:
+            self.wished = self.pending  # its card waits
+        elif heard.asked != WISH and any(intent.name == "deny" for intent in reading.intents):
+            self.wished = None
+        self.intents = reading.intents
+        self.recent |= leaned_on(reading)
         return reading.intents
 
     def reply(self, acts: list[list[Any]]) -> None:
         """What the recorded system's turn asks, in our words."""
         requested = [slot for act, slot, _ in acts if act == "REQUEST"]
-        self.asked = _SLOTS.get(requested[0], "") if requested else ""
+        if self.asked != WISH:  # else our own reply was "Shall I ...?", and what comes next answers that
+            self.asked = _SLOTS.get(requested[0], "") if requested else ""
         offered = {tuple(values) for act, _, values in acts if act == "OFFER_INTENT"}
-        if offered & {("TransferMoney",)}:
-            self.pending, self.asked, self.only_candidate = (
-                Intent("transfer", {}, INTENTS["transfer"].needs),
-                WISH,
-                True,
-            )
-        elif self.pending and self.pending.name == "balance" and not self.asked:
-            self.pending = None
+        question = next((intent for intent in self.intents if not intent.acts and intent.name == "balance"), None)
+        if ("TransferMoney",) in offered:
+            self.pending, self.asked = Intent("transfer", {}, INTENTS["transfer"].needs), WISH
+        elif question is not None and self.asked not in ("", WISH) and not (self.pending and self.pending.acts):
+            self.pending = question._replace(missing=(self.asked,))  # as when an advisor asks back
 
 
 @dataclass
@@ -141,16 +138,18 @@ def _outcomes(dialogue: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         if call.get("method") in _ACTIONS:
             what, why = _compared(talk, call["method"], call["parameters"])
             yield "call", what, f"{why} | {' / '.join(said)}"
-            talk.pending, talk.asked = None, ""
+            talk.pending, talk.asked, talk.wished = None, "", None
             said.clear()
         talk.reply(turn["acts"])
 
 
 def _compared(talk: Talk, method: str, parameters: Mapping[str, str]) -> tuple[str, str]:
     """exact, asks back or wrong, and the difference."""
-    held = talk.pending
-    if held is None or held.missing or talk.only_candidate:
+    held = talk.pending or talk.wished
+    if held is None or held.missing or talk.asked == WISH:
         return "asks back", "nothing held" if held is None else f"missing {held.missing}"
+    if held.name == "transfer" and "account_type" not in held.slots:
+        return "asks back", "from which account"  # as the planner does for whoever has several
     expected, got = _expected(parameters), _got(method, held.slots)
     if method == "TransferMoney" and "recipient_account_type" not in expected:  # the caller does not mind
         expected["recipient_account_type"] = "checking"

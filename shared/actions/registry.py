@@ -62,6 +62,11 @@ def money_of(name: str, arguments: Body) -> Money | None:
     return ACTIONS[name].money(arguments) if name in ACTIONS else None
 
 
+def reaches_outside(name: str) -> bool:
+    """Whether a listed action asks a backend for something: then it cannot simply be said anew."""
+    return name in ACTIONS and ACTIONS[name].order is not None
+
+
 def mentions_of(name: str, arguments: Body) -> tuple[str, ...]:
     """The ids of the transactions that a listed action is about."""
     return ACTIONS[name].mentions(arguments) if name in ACTIONS else ()

@@ -27,12 +27,17 @@ _TWO_WORDS: Final = {
     ("my", "balance"): "app balance", ("app", "money"): "app balance", ("the", "app"): "app balance",
 }  # fmt: skip
 _MINE: Final = words("my our own mine")
-_THEIRS: Final = words("she he they their his her hers theirs someone's somebody's someones else's friend's another's")
+_THEIRS: Final = words(
+    "she he they their his her hers theirs someone's somebody's someones else's friend's another's recipient receiver "
+    "receiving destination beneficiary payee"
+)
+_HAVE: Final = words("has uses wants prefers holds")
 _SOURCE: Final = words("from use using via with out through by")
 _CARDS: Final = words("visa mastercard amex jcb discover maestro unionpay diners card")
 _TARGET: Final = words("to into in for onto towards")
 _BETWEEN: Final = words(
-    "the a an of different other another some primary main joint new old personal account money has have got uses"
+    "the a an of different other another some primary main joint new old personal account money have got is type one "
+    "kind called banks it"
 )
 _PUTS: Final = words("put deposit place drop go goes going land arrive send transfer")
 _OWNERLESS: Final = words("please it is ok okay yes no just and or that this go be send pay transfer check checking")
@@ -62,6 +67,8 @@ _SWITCHED: Final = any_of(("change|switch|correct|update|edit .. to|into", "make
 
 
 class _Mention(NamedTuple):
+    """side: "" when nothing around it says which."""
+
     kind: str
     side: str
 
@@ -73,8 +80,11 @@ def sides_in(text: str, *, asked: str = "") -> Sides:
     while at < len(said):
         kind, length = _kind_at(said, at)
         if kind and "not" not in said[max(0, at - 3) : at]:
-            mentions.append(_Mention(kind, _side(said, at, at + length, asked)))
+            mentions.append(_Mention(kind, _side(said, at, at + length)))
         at += max(length, 1)
+    guessed = "target" if asked == "recipient_account_type" else "source"
+    open_ = any(not one.side for one in mentions) and len({one.kind for one in mentions}) > 1
+    mentions = [one if one.side else one._replace(side=guessed) for one in mentions]
     source = {one.kind for one in mentions if one.side == "source"}
     target = {one.kind for one in mentions if one.side in {"target", "own"}}
     if not target and source and any(pair in _pairs(said) for pair in _TO_THEIRS):
@@ -82,7 +92,7 @@ def sides_in(text: str, *, asked: str = "") -> Sides:
     unknown = not source and any(_kind_at([name.lower()], 0)[0] == "" for name in _ELSEWHERE.findall(text))
     foreign = any(one.side == "theirs" for one in mentions)  # nobody pays from somebody else's account
     switched = bool(mentions) and _SWITCHED.search(" ".join(said)) is not None
-    problem = "which account" if len(source) > 1 or len(target) > 1 or unknown or switched or foreign else ""
+    problem = "which account" if len(source) > 1 or len(target) > 1 or unknown or switched or foreign or open_ else ""
     own = any(one.side == "own" for one in mentions)
     return Sides("".join(sorted(source)[:1]), "".join(sorted(target)[:1]), own, problem)
 
@@ -112,21 +122,14 @@ def _kind_at(said: Sequence[str], at: int) -> tuple[str, int]:
     return one, 1
 
 
-def _side(said: Sequence[str], start: int, end: int, asked: str) -> str:
-    """source, target, own (a target of the speaker's own), read from the words before the mention."""
+def _side(said: Sequence[str], start: int, end: int) -> str:
+    """source, target, own (a target of the speaker's own) or "", read from the words around the mention."""
     after = said[end : end + 3]
     if "of" in after and after.index("of") + 1 < len(after) and after[after.index("of") + 1] not in _MINE:
         return "target"
-    owner = preposition = ""
-    for back, word in enumerate(reversed(said[max(0, start - 5) : start])):
-        if word in _SOURCE or word in _TARGET:
-            preposition = "source" if word in _SOURCE else "target"
-            break
-        if word in _MINE or word in _THEIRS or word.endswith(("'s", "s'")):
-            owner = owner or ("mine" if word in _MINE else "theirs")
-        elif word not in _BETWEEN:
-            owner = owner or ("theirs" if back == 0 and word not in _OWNERLESS and word.isalpha() else "")
-            break
+    if after[:1] == ["is"] and set(after[1:2]) & (_THEIRS | _MINE):  # "savings is hers, checking is mine"
+        return "target" if after[1] in _THEIRS else "source"
+    preposition, owner = _led_by(said[max(0, start - 5) : start])
     if said[start] == "my":
         owner = "mine"
     if owner == "theirs":
@@ -137,4 +140,17 @@ def _side(said: Sequence[str], start: int, end: int, asked: str) -> str:
         return "own" if preposition == "target" and not card and not lies_in else "source"
     if preposition == "target" and said[start - 1] == "in" and not _PUTS & set(said[:start]):
         return "source"  # "the money is in savings"
-    return preposition or ("target" if asked == "recipient_account_type" else "source")
+    return preposition
+
+
+def _led_by(before: Sequence[str]) -> tuple[str, str]:
+    """The side that a preposition names, and whose it is: "mine", "theirs" or "", told by the words before a kind."""
+    owner = ""
+    for back, word in enumerate(reversed(before)):
+        if word in _SOURCE or word in _TARGET:
+            return "source" if word in _SOURCE else "target", owner
+        if word in _MINE or word in _THEIRS or word in _HAVE or word.endswith(("'s", "s'")):
+            owner = owner or ("mine" if word in _MINE else "theirs")
+        elif word not in _BETWEEN:
+            return "", owner or ("theirs" if back == 0 and word not in _OWNERLESS and word.isalpha() else "")
+    return "", owner

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from shared.conversation.asides import AFFIRM, DENY, GOODBYE, HELP, SMALL_TALK, UNDAUNTED
+from shared.conversation.asides import AFFIRM, DENY, GOODBYE, HELP, SMALL_TALK, TAKING_BACK, UNDAUNTED
 from shared.conversation.clauses import DOUBTS, Clause
 from shared.conversation.context import WISH, Context, intent_of
-from shared.conversation.intent import Intent, Reading
+from shared.conversation.intent import NOT_UNDERSTOOD, NOTHING_TO_CHANGE, Intent, Reading
 from shared.conversation.marks import Marked
 from shared.conversation.patterns import any_of, plain
 from shared.conversation.slots import Heard, Said, heard_in, visibility
@@ -19,6 +19,9 @@ LONGEST_TEXT: Final = 1000
 _BRIEF: Final = 4
 _FREE: Final = frozenset({"text", "note"})
 _AFFIRM, _DENY, _HELP = any_of(AFFIRM), any_of(DENY), any_of(HELP)
+_TAKING_BACK: Final = any_of(TAKING_BACK)
+_REFUSED_YES: Final = any_of(("i|we do|would|am|will not", "not .. okay|ok|right|fine"))
+_CHANGE: Final = any_of(("make it|that", "change|correct|update it|that|the", "instead", "i meant|mean", "no to|from"))
 _GOODBYE, _SMALL_TALK = any_of(GOODBYE), any_of(SMALL_TALK)
 _NO_HINDRANCE: Final = frozenset({"negated", "told"})
 
@@ -33,6 +36,11 @@ def unsure(why: str, candidate: Intent | None = None) -> Reading:
     return Reading((), SOURCE, 0, why, candidate)
 
 
+def revising(reading: Reading, intent: Intent) -> Reading:
+    """The same, which goes on with what was pending: `intent` is what that has become."""
+    return reading._replace(revises=intent)
+
+
 def free_text(text: str, heard: Context) -> Reading | None:
     """The whole message as the text that our last reply asked for; None when it asked for none, or is called off."""
     if heard.pending is None or heard.asked not in _FREE:
@@ -40,7 +48,8 @@ def free_text(text: str, heard: Context) -> Reading | None:
     words = plain(text)
     if not words or (_DENY.match(words) and len(words.split()) <= 4):
         return None
-    return sure(intent_of(heard.pending.name, {**heard.pending.slots, heard.asked: text.strip()[:LONGEST_TEXT]}))
+    worded = intent_of(heard.pending.name, {**heard.pending.slots, heard.asked: text.strip()[:LONGEST_TEXT]})
+    return revising(sure(worded), worded)
 
 
 def reading(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Reading:
@@ -57,16 +66,20 @@ def reading(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Readin
         if found.search(words):
             return sure(Intent(name, {}))
     brief = len(words.split()) <= _BRIEF
-    if no and brief and not (yes and yes.end() > no.end()):
+    if (no and brief and not (yes and yes.end() > no.end())) or _TAKING_BACK.match(words):
         return sure(Intent("deny", {}))
     if yes and brief:
         return sure(Intent("affirm", {}))
-    return sure() if _SMALL_TALK.match(words) and len(words.split()) <= 8 else unsure("I did not understand it")
+    if _SMALL_TALK.match(words) and len(words.split()) <= 8:
+        return sure()
+    return unsure(NOTHING_TO_CHANGE if _CHANGE.match(words) else NOT_UNDERSTOOD)
 
 
 def _yes_or_no(words: str, heard: Context) -> Reading:
     """A "yes" only when there is no "no" in it as well; a longer match wins ("no objections")."""
-    yes, no = _AFFIRM.search(words), _DENY.search(words)
+    yes, no = _AFFIRM.search(words), _DENY.search(words) or _TAKING_BACK.search(words)
+    if _REFUSED_YES.search(words):
+        yes = None
     if yes and no and yes.start() <= no.start() and yes.end() >= no.end():
         no = None
     if no and not (yes and yes.start() < no.start()):
@@ -74,13 +87,14 @@ def _yes_or_no(words: str, heard: Context) -> Reading:
     if yes and no:
         return unsure("it says both yes and no")
     if yes and heard.asked == WISH and heard.pending is not None:
-        return sure(intent_of(heard.pending.name, heard.pending.slots, heard.pending.missing))
+        wished = intent_of(heard.pending.name, heard.pending.slots, heard.pending.missing)
+        return revising(sure(wished), wished)
     if yes:
         return sure(Intent("affirm", {}))
     for name, found in (("goodbye", _GOODBYE), ("help", _HELP)):
         if found.search(words):
             return sure(Intent(name, {}))
-    return sure() if _SMALL_TALK.match(words) else unsure("I did not understand it")
+    return sure() if _SMALL_TALK.match(words) else unsure(NOT_UNDERSTOOD)
 
 
 def _filled(pending: Intent, marked: Marked, clauses: Sequence[Clause], heard: Context) -> Reading | None:
@@ -92,13 +106,13 @@ def _filled(pending: Intent, marked: Marked, clauses: Sequence[Clause], heard: C
         return None
     filled = filled_in(pending, found)
     if found.problem:
-        return unsure(found.problem, filled)
+        return revising(unsure(found.problem, filled), filled)
     hindrance = _hindrance(pending.name, telling) if filled.acts else ""
     if hindrance:
-        return unsure(DOUBTS[hindrance], filled)
+        return revising(unsure(DOUBTS[hindrance], filled), filled)
     if filled == pending and not pending.missing:
         return None
-    return sure(filled)
+    return revising(sure(filled), filled)
 
 
 def filled_in(pending: Intent, found: Heard) -> Intent:

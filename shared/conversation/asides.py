@@ -133,6 +133,12 @@ DENY: Final[Phrases] = (
     "do not", "not now|yet|today|really|right|at|anymore|correct|needed|necessary", "changed my mind", "hold on|off",
     "no thanks", "that|it|this is not", "i am not",
 )  # fmt: skip
+TAKING_BACK: Final[Phrases] = (
+    "cancel|abort|forget|withdraw|revoke|undo|retract|nevermind", "never mind", "call|calling .. off",
+    "take|taking .. back", "delete|remove|drop|scrap|stop|skip .. it|that|this|transfer|payment|request|order|wish",
+    "changed my mind", "do not", "leave it|that", "hold off|on", "not .. any? more|anymore", "no longer", "stop",
+)  # fmt: skip
+"""What takes back a wish that waits for a signature; a bare "no" may mean that nothing else is wanted."""
 HELP: Final[Phrases] = (
     "what can you|i", "what do you do", "what else can you|i", "how do|does you|this|it work", "how can i use",
     "who|what are you", "what are your|the options|commands|abilities", "need help",

@@ -20,7 +20,8 @@ class Context(NamedTuple):
 
     pending: the intent that is still talked about: slots are missing, its card is open, or we asked whether it is
     wanted. asked: the slot that our last reply asked for, `WISH`, or "". recent: what earlier intents of this
-    conversation settled and a wish may lean on: `account_type` is the account last talked about.
+    conversation settled and a wish may lean on: `account_type` is the account last talked about. waiting: whether the
+    pending wish waits for a signature, so that to say it again is no new wish.
     """
 
     today: date
@@ -29,6 +30,7 @@ class Context(NamedTuple):
     pending: Intent | None = None
     asked: str = ""
     recent: Slots = _NONE
+    waiting: bool = True
 
     @property
     def expects_money(self) -> bool:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from shared.contracts.identity import deterministic_id
 from shared.conversation import stream
-from shared.conversation.intent import Intent, Slots
 from shared.conversation.stream import Change, Event, conversation_doc_id
 from shared.errors import ConflictError
 from shared.ports.document_store import Body, Document
@@ -44,11 +43,11 @@ def conversation(partition: str, conversation_id: str, *, owner: str, at: str, w
         "started_at": at,
         "when_busy": when_busy,
         "next_turn": 1,
-        "finished_turn": 0,
         "last_sequence": 0,
         "queue": [],
         "pending": None,
         "asked": "",
+        "wished": None,
         "recent": {},
         "open_approvals": [],
     }
@@ -204,26 +203,23 @@ def to_wake(before: Body, after: Body) -> Woken | None:
     return Woken(head["turn"], head["command"], head["nonce"])
 
 
-def heard(intent: Intent | None, asked: str, recent: Slots) -> Change:
-    """A change: the intent that is still talked about, the slot that was asked for, and what a wish may lean on."""
-    pending = {**intent._asdict(), "slots": dict(intent.slots), "missing": list(intent.missing)} if intent else None
-    return lambda body: {**body, "pending": pending, "asked": asked, "recent": dict(recent)}
-
-
-def pending_of(body: Body) -> Intent | None:
-    """The intent that the conversation is still about."""
-    told = body["pending"]
-    return Intent(told["name"], told["slots"], tuple(told["missing"])) if told else None
-
-
 def opened(approval_ids: Sequence[str]) -> Change:
     """A change: these cards wait for a person."""
     return lambda body: {**body, "open_approvals": [*body["open_approvals"], *approval_ids]}
 
 
-def closed(approval_id: str) -> Change:
-    """A change: this card waits no longer."""
-    return lambda body: {**body, "open_approvals": [one for one in body["open_approvals"] if one != approval_id]}
+def closed(approval_id: str, *, still_meant: bool = False) -> Change:
+    """A change: this card waits no longer. still_meant: it only made way for a newer message, which may correct it."""
+
+    def change(body: Body) -> Body:
+        waiting = [one for one in body["open_approvals"] if one != approval_id]
+        freed = {}
+        for name in ("pending", "wished") if still_meant else ():
+            told = body.get(name)
+            freed[name] = {**told, "action_id": ""} if told and told["action_id"] == approval_id else told
+        return {**body, "open_approvals": waiting, **freed}
+
+    return change
 
 
 def together(*changes: Change) -> Change:
@@ -243,9 +239,7 @@ def ended(stored: Document, status: str) -> Document:
 
 
 def _without(body: Body, turns: set[int]) -> Body:
-    queue = [entry for entry in body["queue"] if entry["turn"] not in turns]
-    finished_turn = (queue[0]["turn"] if queue else body["next_turn"]) - 1
-    return {**body, "queue": queue, "finished_turn": finished_turn}
+    return {**body, "queue": [entry for entry in body["queue"] if entry["turn"] not in turns]}
 
 
 def _message(partition: str, conversation_id: str, turn: int, part: str, *, text: str, at: str) -> Body:

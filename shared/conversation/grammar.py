@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from shared.conversation import answers
-from shared.conversation.asides import AFFIRM, CORRECTION, DENY
+from shared.conversation.asides import AFFIRM, CORRECTION, DENY, TAKING_BACK
 from shared.conversation.clauses import DOUBTS, Clause, clauses_of
 from shared.conversation.context import WISH, Context, intent_of
 from shared.conversation.intent import INTENTS, Intent, Reading
@@ -26,6 +26,7 @@ MOST_INTENTS: Final = 3
 _CORRECTION: Final = any_of(CORRECTION)
 _AFFIRM: Final = any_of(AFFIRM)
 _DENY: Final = any_of(DENY)
+_TAKING_BACK: Final = any_of(TAKING_BACK)
 _POINTING: Final = any_of(("it|that|this|them|the",))
 _ANOTHER: Final = any_of(("another|also|too|more|second|additional|extra", "as well"))
 
@@ -39,7 +40,19 @@ class Group(NamedTuple):
 
 
 def read(text: str, *, heard: Context) -> Reading:
-    """How a message is understood. `text` is data: at most it becomes intents that the guard and people decide on."""
+    """How a message is understood. `text` is data: at most it becomes intents that the guard and people decide on.
+
+    A bare number that corrects a wish is in the wish's own currency.
+    """
+    reading = _read(text, heard)
+    currency = heard.pending.slots.get("currency", "") if heard.pending else ""
+    if reading.revises is None or not isinstance(currency, str) or currency in ("", heard.currency):
+        return reading
+    again = _read(text, heard._replace(currency=currency))
+    return again if again.revises is not None else reading
+
+
+def _read(text: str, heard: Context) -> Reading:
     worded = answers.free_text(text, heard)
     if worded is not None:
         return worded
@@ -55,6 +68,16 @@ def read(text: str, *, heard: Context) -> Reading:
             return answer
     doubted = _doubted(groups, clauses, marked, heard)
     return doubted or _joined(_merged(groups, marked, heard), clauses, heard)
+
+
+def corrects(text: str) -> bool:
+    """Whether its words may correct what was said before, whatever that was."""
+    return _CORRECTION.search(plain(text)) is not None
+
+
+def takes_back(text: str) -> bool:
+    """Whether a refusal says that what waits already is not wanted any more."""
+    return _TAKING_BACK.search(plain(text)) is not None
 
 
 def _groups(clauses: Sequence[Clause], heard: Context, *, answering: bool) -> list[Group]:
@@ -101,7 +124,11 @@ def _doubted(groups: Sequence[Group], clauses: Sequence[Clause], marked: Marked,
         return answers.unsure("it wants one thing and not another")
     found = _found(doubts[0], marked, heard)
     about = heard.pending is not None and heard.pending.name == doubts[0].name and not found.slots
-    return answers.unsure(DOUBTS[doubts[0].mood], None if about else _intent(doubts[0], found, heard))
+    if about:
+        return answers.unsure(DOUBTS[doubts[0].mood])
+    candidate, goes_on = _intent(doubts[0], found, heard)
+    doubted = answers.unsure(DOUBTS[doubts[0].mood], candidate)
+    return answers.revising(doubted, candidate) if goes_on else doubted
 
 
 def _taken_back(clauses: Sequence[Clause]) -> bool:
@@ -114,14 +141,15 @@ def _taken_back(clauses: Sequence[Clause]) -> bool:
     return any("taken back" in clause.vetoes for clause in later) or any(refusals)
 
 
-def _intent(group: Group, found: Heard, heard: Context) -> Intent:
-    """The group's intent; together with the pending one, when it goes on with that."""
+def _intent(group: Group, found: Heard, heard: Context) -> tuple[Intent, bool]:
+    """The group's intent; together with the pending one, when it goes on with that, and whether it does."""
     pending, intent = heard.pending, intent_of(group.name, found.slots, found.unclear)
-    if pending and pending.name == group.name and _goes_on(pending, group, intent):
+    goes_on = pending is not None and pending.name == group.name and _goes_on(pending, group, intent)
+    if pending and goes_on:
         intent = answers.filled_in(pending, found)
     if group.name == "transfer" and "account_type" in heard.recent and "account_type" not in intent.missing:
         intent = intent._replace(slots={"account_type": heard.recent["account_type"], **intent.slots})
-    return intent
+    return intent, goes_on
 
 
 def _goes_on(pending: Intent, group: Group, alone: Intent) -> bool:
@@ -162,16 +190,19 @@ def _merged(groups: Sequence[Group], marked: Marked, heard: Context) -> list[tup
 
 def _joined(merged: Sequence[tuple[Group, Heard]], clauses: Sequence[Clause], heard: Context) -> Reading:
     """All intents, or what to ask back: for a problem with any of them, or for too many."""
-    intents = [_intent(group, found, heard) for group, found in merged]
+    read_as = [_intent(group, found, heard) for group, found in merged]
+    intents, revised = [intent for intent, _ in read_as], [intent for intent, goes_on in read_as if goes_on]
     problem = next((found.problem for _, found in merged if found.problem), "")
     if problem:
-        return answers.unsure(problem, intents[0] if len(intents) == 1 and intents[0].acts else None)
+        candidate = intents[0] if len(intents) == 1 and intents[0].acts else None
+        return answers.unsure(problem, candidate)._replace(revises=candidate if revised else None)
     if len(intents) > MOST_INTENTS:
         return answers.unsure("it asks for more than three things at once")
     pending = heard.pending
-    if pending is not None and pending.acts and not pending.missing and intents == [pending]:
+    if pending is not None and pending.acts and not pending.missing and heard.waiting and intents == [pending]:
         return answers.sure(Intent("affirm", {}))  # said again what the card says already
-    return answers.sure(*_answer_ahead(clauses, merged, heard), *intents)
+    reading = answers.sure(*_answer_ahead(clauses, merged, heard), *intents)
+    return reading._replace(revises=revised[0] if revised else None)
 
 
 def _answer_ahead(

@@ -53,6 +53,10 @@ INTENTS: Mapping[str, Kind] = {
 }
 
 
+NOT_UNDERSTOOD = "I did not understand it"
+NOTHING_TO_CHANGE = "nothing is open that it could change"
+
+
 class Intent(NamedTuple):
     """missing: the needed slots that nobody has named yet; asking for them is the reply."""
 
@@ -71,6 +75,7 @@ class Reading(NamedTuple):
 
     source: `grammar` or the model's name. confidence_bp: of the least certain intent. candidate: what it may have been,
     when `unsure`: the reply can ask "shall I?" and keep it as pending; it is never acted on as it stands.
+    revises: that of `intents`, or the candidate, which completes or corrects what was pending.
     """
 
     intents: tuple[Intent, ...]
@@ -78,3 +83,4 @@ class Reading(NamedTuple):
     confidence_bp: int
     unsure: str = ""
     candidate: Intent | None = None
+    revises: Intent | None = None

@@ -40,6 +40,7 @@ _OFF: Final = any_of(
         "no|fewer .. emails|notifications|alerts|texts|sms|push|reminders",
     )
 )
+_ON: Final = any_of(("on|enable|unmute|activate|reactivate|start|again",))
 _PRIVATE: Final = any_of(("private|privately|secret|secretly|hidden", "not public|visible", "only me"))
 _PUBLIC: Final = any_of(("public|publicly", "not private", "everyone .. see"))
 _COMPARED: Final = re.compile(r"\b(?:than|with|to|versus|vs|against|from|over)\s+[\ue200-\ue2ff]")
@@ -258,7 +259,8 @@ def _balance(said: Said) -> Heard:
 def _notifications(said: Said) -> Heard:
     topics = [topic for topic, phrases in TOPICS.items() if any_of(phrases).search(said.words)]
     channels = [channel for channel, phrases in CHANNELS.items() if any_of(phrases).search(said.words)]
-    slots: dict[str, str | int | bool] = {"enabled": _OFF.search(said.words) is None} if said.pending is None else {}
+    off, on = _OFF.search(said.words), _ON.search(said.words)
+    slots: dict[str, str | int | bool] = {"enabled": off is None} if said.pending is None or off or on else {}
     if len(topics) == 2 and "everything" in topics:
         topics.remove("everything")
     if topics:

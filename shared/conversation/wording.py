@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from shared.contracts.currencies import EXPONENTS
-from shared.conversation.intent import Intent
+from shared.contracts.currencies import money_text
+from shared.conversation.intent import NOT_UNDERSTOOD, NOTHING_TO_CHANGE, OWN_ACCOUNT, Intent
 
 HELP: Final = (
     "I can tell you what you spent, on what and when, and compare it with before; find transactions and explain how "
@@ -17,69 +17,196 @@ HELP: Final = (
 GOODBYE: Final = "Goodbye. What waits for a signature goes on waiting without us."
 SMALL_TALK: Final = "I am here when you need something."
 NOTHING_TO_AFFIRM: Final = "There is nothing open that a yes could be about. What shall I do?"
-CARDS_ARE_SIGNED: Final = (
-    "A yes in the conversation signs nothing: the card that is open is answered on the card itself."
+DONE_AT_ONCE: Final = (
+    "That needed no signature: it is done or on its way, and cannot be called off. Tell me what it should be instead."
 )
-DROPPED: Final = "All right, I leave it. Nothing was done."
 NOTHING_ASKED_FOR: Final = "With this answer nothing was done, and nothing was put up for a signature."
 ADVICE_ONLY: Final = "I can give advice only at the moment, so nothing was done."
 NOT_FOUND_OUT: Final = "I could not find that out just now."
 FAILED: Final = "I could not answer this message; a person will look into it. Nothing was done."
 
+LONGEST: Final = 100
+"""Characters of a slot that are repeated."""
+MOST: Final = 3
+"""Cards that a reply names."""
 _QUESTIONS: Final[Mapping[str, str]] = {
-    "amount_minor": "How much, and in which currency?",
-    "currency": "In which currency?",
-    "recipient": "To whom?",
-    "category": "Which category?",
-    "topic": "Which notifications: about what?",
-    "enabled": "Shall they be on or off?",
-    "text": "What should it say?",
+    "amount_minor": "how much, and in which currency?",
+    "currency": "in which currency?",
+    "recipient": "to whom?",
+    "account_type": "from which account?",
+    "recipient_account_type": "to which account?",
+    "merchant": "which transactions? Tell me the merchant, or an id.",
+    "transaction_id": "which transaction? Tell me its id.",
+    "category": "which category?",
+    "topic": "about what?",
+    "enabled": "on or off?",
+    "text": "what should it say?",
 }
-_WISHES: Final[Mapping[str, str]] = {
-    "transfer": "transfer money",
-    "request_payment": "request a payment",
-    "recategorise": "re-categorise transactions",
-    "set_budget": "set a budget",
-    "change_notifications": "change your notifications",
-    "draft_message": "draft a message",
-    "export_statement": "export a statement",
+_PLAIN_DOUBTS: Final[Mapping[str, str]] = {
+    NOT_UNDERSTOOD: "I did not understand that. Say “help” to see what I can do.",
+    NOTHING_TO_CHANGE: "Nothing is open that this could change. Say the whole wish, for example: "
+    "“transfer 250 EUR to Anna”.",
 }
-
-
-def money(amount_minor: int, currency: str) -> str:
-    """`1,234.50 EUR`; below 0 with a minus sign before the figure."""
-    digits = EXPONENTS.get(currency, 2)
-    whole, part = divmod(abs(amount_minor), 10**digits)
-    sign = "-" if amount_minor < 0 else ""
-    decimals = f".{part:0{digits}d}" if digits else ""
-    return f"{sign}{whole:,}{decimals} {currency}"
 
 
 def asking_for(intent: Intent) -> str:
-    """The question for the first slot that is missing."""
-    return f"To {_WISHES.get(intent.name, 'do that')} I need to know more. " + _QUESTIONS.get(
-        intent.missing[0], f"Which {intent.missing[0].replace('_', ' ')}?"
-    )
+    """The question for the first slot that is missing, after what is known already."""
+    question = _QUESTIONS.get(intent.missing[0], f"which {intent.missing[0].replace('_', ' ')}?")
+    wish = told(intent)
+    return f"{wish[0].upper()}{wish[1:]}: {question}" if intent.acts else f"{question[0].upper()}{question[1:]}"
 
 
-def unsure(why: str, candidate: Intent | None) -> str:
-    """Asking back instead of acting. why: a clause, such as `it leaves open which`."""
-    if candidate is None:
-        return f"I am not sure what you want: {why}. Could you say it in other words?"
-    return f"I am not sure: {why}. Shall I {told(candidate)}?"
+def unsure(why: str, candidate: Intent | None, *, again: Intent | None = None) -> str:
+    """Asking back instead of acting. why: a clause, such as `it leaves open which`. again: what was asked about before
+    and is still not known."""
+    if candidate is not None:
+        return f"I am not sure: {why}. Shall I {told(candidate)}?"
+    said = _PLAIN_DOUBTS.get(why, f"I am not sure what you want: {why}.")
+    if again is not None:
+        return f"{said} {asking_for(again)}"
+    return said if why in _PLAIN_DOUBTS else f"{said} Could you say it in other words?"
 
 
 def told(intent: Intent) -> str:
     """A wish in a few words, with what is known of it, so that a yes is about exactly this."""
-    slots = intent.slots
-    parts = [_WISHES.get(intent.name, intent.name.replace("_", " "))]
+    slots = {name: _shown(value) for name, value in intent.slots.items()}
+    money = ""
     if "amount_minor" in slots and "currency" in slots:
-        parts.append(f"({money(int(slots['amount_minor']), str(slots['currency']))})")
-    for name, value in slots.items():
-        if name not in ("amount_minor", "currency"):
-            shown = ("yes" if value else "no") if isinstance(value, bool) else str(value)
-            parts.append(f"[{name.replace('_', ' ')}: {shown}]")
-    return " ".join(parts)
+        money = money_text(int(intent.slots["amount_minor"]), slots["currency"])
+    say = _TOLD.get(intent.name)
+    return " ".join(say(slots, money).split()) if say else intent.name.replace("_", " ")
+
+
+def _shown(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " ".join(str(value).split())[:LONGEST]
+
+
+def _part(slots: Mapping[str, str], name: str, before: str, after: str = "") -> str:
+    return f" {before}{slots[name]}{after}" if slots.get(name) else ""
+
+
+def _transfer(slots: Mapping[str, str], money: str) -> str:
+    theirs = _part(slots, "recipient_account_type", "(", ")")
+    to = _part(slots, "recipient", "to ") + theirs
+    if slots.get("recipient") == OWN_ACCOUNT:
+        to = _part(slots, "recipient_account_type", "to your ") or " to another account of yours"
+    private = " privately" if slots.get("private") == "on" else ""
+    source = _part(slots, "account_type", "from ")
+    return f"transfer {money or 'money'}{to}{source}{private}{_part(slots, 'note', 'with the note ')}"
+
+
+_TOLD: Final[Mapping[str, Callable[[Mapping[str, str], str], str]]] = {
+    "transfer": _transfer,
+    "request_payment": lambda slots, money: f"request {money or 'a payment'}{_part(slots, 'recipient', 'from ')}",
+    "recategorise": lambda slots, _: (
+        f"put{_part(slots, 'transaction_id', '') or _part(slots, 'merchant', 'transactions from ') or ' transactions'}"
+        f"{_part(slots, 'category', 'under ') or ' under another category'}"
+        f"{_part(slots, 'since', 'from ')}{_part(slots, 'until', 'to before ')}"
+    ),
+    "set_budget": lambda slots, money: f"set a budget{f' of {money}' * bool(money)}{_part(slots, 'category', 'for ')}",
+    "change_notifications": lambda slots, _: (
+        f"switch notifications{_part(slots, 'topic', 'about ').replace('_', ' ')}"
+        f"{_part(slots, 'enabled', '')}{_part(slots, 'channel', 'by ')}"
+    ),
+    "draft_message": lambda slots, _: (
+        f"draft a message{_part(slots, 'recipient', 'to ')}{_part(slots, 'text', ': “', '”')}"
+    ),
+    "export_statement": lambda slots, _: (
+        f"export a statement{_part(slots, 'since', 'from ')}{_part(slots, 'until', 'to before ')}"
+    ),
+}
+
+
+def signed_elsewhere(cards: Sequence[Mapping[str, Any]]) -> str:
+    """Why a yes does nothing, who can sign instead, and where. cards: the bodies of those that wait."""
+    lines = ["A yes in the conversation signs nothing."]
+    lines += [
+        f"“{card['card']['title']}” waits for {_signers(card)}, who answers its card among the approvals "
+        f"(id {card['approval_id']}) until {card['expires_at'][:16].replace('T', ' ')} UTC."
+        for card in cards[:MOST]
+    ]
+    lines += [f"{len(cards) - MOST} more cards wait."] * (len(cards) > MOST)
+    return "\n".join(lines)
+
+
+def _signers(card: Mapping[str, Any]) -> str:
+    needed, role = card["quorum"] - len(card["signatures"]), f"with the role {card['role']}"
+    people = f"{needed} people" if needed > 1 else "somebody"
+    if card["requester_may_sign"] == "never":
+        return f"{people} other than you {role}"
+    return f"{people} {role} (you may sign too)" if needed > 1 else f"{people} {role}, you or another"
+
+
+def withdrawn(title: str) -> str:
+    """The requester has taken it back before enough people had signed."""
+    return f"Withdrawn: {title}. Its card no longer counts, and nothing was done."
+
+
+def replaced(title: str) -> str:
+    """The requester has said it otherwise."""
+    return f"The earlier card ({title}) no longer counts."
+
+
+class Became(NamedTuple):
+    """What has become of an earlier wish. state: its card's, or its action's once that has left the card behind."""
+
+    title: str
+    state: str
+
+    @property
+    def nothing_done(self) -> bool:
+        return self.state in _NOTHING_DONE
+
+    def __str__(self) -> str:
+        return f"“{self.title}” {_BECAME.get(self.state, _NOT_AS_STORED)}"
+
+
+_NOTHING_DONE: Final = frozenset({"rejected", "expired", "superseded", "refused", "cancelled", "denied"})
+_BECAME: Final[Mapping[str, str]] = {
+    "approved": "is signed and on its way",
+    "consumed": "is on its way",
+    "requested": "is on its way",
+    "intended": "is on its way",
+    "done": "is done",
+    "needs_review": "could not be confirmed yet, and a person has to look at it",
+    "rejected": "was rejected, so nothing was done",
+    "expired": "ran out of time before it was signed and done, so nothing was done",
+    "superseded": "no longer counts, so nothing was done",
+    "refused": "was refused, so nothing was done",
+    "cancelled": "was called off, so nothing was done",
+    "denied": "was not allowed, so nothing was done",
+    "gone": "is not on record any more",
+}
+_NOT_AS_STORED: Final = "is not what was stored any more, and somebody has to look at it"
+
+
+def too_late(became: Became, again: Intent | None) -> str:
+    """A correction of what cannot be corrected any more. again: what may be asked for instead, as nothing was done."""
+    if again is not None:
+        return f"{became}. Shall I {told(again)}?"
+    if became.nothing_done:
+        return f"{became}. If you want it still, say the whole wish."
+    return f"Too late to change that: {became}. Nothing new was asked for; say the whole wish if you want one besides."
+
+
+def cannot_be_called_off(became: Became) -> str:
+    """A refusal of what does not wait any more."""
+    return f"{'There is nothing to take back' if became.nothing_done else 'Too late to take that back'}: {became}."
+
+
+def still_waits(waiting: Sequence[str]) -> str:
+    """A no that takes nothing back by its words. waiting: titles of cards."""
+    return f"All right. Still waiting for signatures: {'; '.join(waiting)}. To take that back, say “cancel that”."
+
+
+def which_card(waiting: Sequence[str]) -> str:
+    """Something is to be taken back, and it is not plain what."""
+    return f"Which one shall I take back: {'; '.join(f'“{title}”' for title in waiting)}? Say “cancel” with its name."
+
+
+DROPPED: Final = "All right, I leave it. Nothing was done."
 
 
 def applied(title: str) -> str:

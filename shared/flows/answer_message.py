@@ -133,10 +133,7 @@ class AnswerMessageFlow:
                 preview=lambda wish: judgement_told(weighed(wish, turn, self.policy)),
             )
         except ModelUnavailableError:
-            draft = await by_grammar.drafted(turn, book, self.advisors)
-        if draft.wishes:
-            text = "\n\n".join(part for part in (draft.text, wording.ADVICE_ONLY) if part)
-            draft = draft._replace(text=text, wishes=())
+            draft = await by_grammar.drafted(turn, book, self.advisors, acting=False)
         return draft._replace(degraded=True)
 
     async def _judged(self, turn: Turn, book: Book, draft: Draft) -> list[Granted]:
@@ -146,7 +143,8 @@ class AnswerMessageFlow:
         name = await book.entered("guard")
         made: list[Granted] = []
         for number, wish in enumerate(draft.wishes[:MAX_WISHES]):
-            waiting = len(turn.conversation["open_approvals"]) + sum(one.card is not None for one in made)
+            waiting = len(turn.conversation["open_approvals"]) - len(draft.gone)
+            waiting += sum(one.card is not None for one in made)
             one = weighed(wish, turn, self.policy)
             made.append(granted(turn, one, number, configuration=self.configuration, waiting=waiting))
         first = made[0].weighed.judged

@@ -7,47 +7,55 @@ from collections.abc import Mapping, Sequence
 from shared.conversation import grammar, wording
 from shared.conversation.context import WISH
 from shared.conversation.intent import Intent, Reading
-from shared.flows.turn import Book, Draft, Turn
+from shared.conversation.talked_about import kept, leaned_on, pending_of
+from shared.flows.making_way import Understood, open_cards, understood
+from shared.flows.turn import Book, Draft, Still, Turn
 from shared.guard.reasons import REASONS
 from shared.specialists.advisor import Advisor
 from shared.specialists.counsel import Counsel, consult
 
-LEANED_ON = ("account_type",)
-"""Slots that a later wish may lean on."""
+TALK = ("affirm", "deny", "help", "goodbye")
 
 
-async def drafted(turn: Turn, book: Book, advisors: Mapping[str, Advisor]) -> Draft:
-    """Plan and specialists, each a stage of the book. Raises what the store raises."""
+async def drafted(turn: Turn, book: Book, advisors: Mapping[str, Advisor], *, acting: bool = True) -> Draft:
+    """What the grammar understands and the advisors say. acting: whether anything is asked for in the world."""
     name = await book.entered("plan")
-    reading = grammar.read(turn.text, heard=turn.context)
+    heard = await understood(turn) if acting else Understood(grammar.read(turn.text, heard=turn.context))
+    reading = heard.reading
     await _planned(book, name, reading)
-    ready = [intent for intent in reading.intents if not intent.missing and not _is_talk(intent)]
-    open_ = next((intent for intent in reading.intents if intent.missing), None)
+    ready = [intent for intent in reading.intents if not intent.missing and intent.name not in TALK]
     counsels = await advised(turn, book, ready, advisors)
+    still = still_open(turn, reading, counsels)
     parts = [_said(one) for one in counsels]
-    parts += [_talked(intent, turn) for intent in reading.intents if _is_talk(intent)]
-    pending, asked = (open_, open_.missing[0]) if open_ else (None, "")
-    if open_:
-        parts.append(wording.asking_for(open_))
-    if reading.unsure:
-        parts.append(wording.unsure(reading.unsure, reading.candidate))
-        pending, asked = reading.candidate, WISH if reading.candidate else ""
-    elif not reading.intents:
-        parts.append(wording.SMALL_TALK)
-    if pending is None:
-        pending, asked = asked_by(counsels)
+    parts += [await _talked(intent, turn, heard) for intent in reading.intents if intent.name in TALK]
+    parts += [heard.said, "" if heard.said and not reading.intents else _asked(turn, reading, still)]
     told = [one.advice for one in counsels if one.advice]
-    recent = {slot: one.slots[slot] for one in reading.intents for slot in LEANED_ON if slot in one.slots}
+    wishes = tuple(advice.wish for advice in told if advice.wish)
+    if wishes and not acting:
+        parts, wishes, still = [*parts, wording.ADVICE_ONLY], (), still._replace(wished=None)
     return Draft(
         text="\n\n".join(part for part in parts if part),
         source=reading.source,
         specialists=tuple(dict.fromkeys(one.specialist for one in counsels)),
         mentions=tuple(dict.fromkeys(id_ for advice in told for id_ in advice.mentions)),
-        wishes=tuple(advice.wish for advice in told if advice.wish),
-        pending=pending,
-        asked=asked,
-        recent={**turn.context.recent, **recent},
+        wishes=wishes,
+        still=still,
+        gone=heard.gone,
+        recent={**turn.context.recent, **leaned_on(reading)},
     )
+
+
+def still_open(turn: Turn, reading: Reading, counsels: Sequence[Counsel]) -> Still:
+    """What stays talked about once the advisors have said what they need."""
+    before = turn.context.pending
+    pending, asked = kept(turn.context, reading, asking=asking(counsels))
+    revised = reading.revises is not None and pending is not None and pending.name == reading.revises.name
+    goes_on = revised or (pending is not None and pending is before)
+    held = pending_of(turn.conversation) if goes_on else None
+    for one in counsels[::-1]:
+        if pending and not pending.missing and one.intent.name == pending.name and one.advice and one.advice.wish:
+            return Still(one.intent, asked, one.advice.wish, held)
+    return Still(pending, asked, None, held)
 
 
 async def advised(turn: Turn, book: Book, intents: Sequence[Intent], advisors: Mapping[str, Advisor]) -> list[Counsel]:
@@ -77,24 +85,41 @@ def _advisor_of(intent: Intent, advisors: Mapping[str, Advisor]) -> str:
     return advisors[intent.name].name if intent.name in advisors else "conversation"
 
 
-def _is_talk(intent: Intent) -> bool:
-    return intent.name in ("affirm", "deny", "help", "goodbye")
+async def _talked(intent: Intent, turn: Turn, heard: Understood) -> str:
+    """About the conversation itself. A yes signs nothing; what became of a no is said in `heard`."""
+    if intent.name != "affirm":
+        dropped = "" if heard.said else wording.DROPPED
+        return {"deny": dropped, "help": wording.HELP, "goodbye": wording.GOODBYE}[intent.name]
+    if turn.context.pending is not None and turn.context.pending.missing:
+        return ""  # what is missing is asked for again
+    cards = await open_cards(turn)
+    return wording.signed_elsewhere(cards) if cards else wording.NOTHING_TO_AFFIRM
 
 
-def _talked(intent: Intent, turn: Turn) -> str:
-    if intent.name == "affirm":
-        return wording.CARDS_ARE_SIGNED if turn.conversation["open_approvals"] else wording.NOTHING_TO_AFFIRM
-    return {"deny": wording.DROPPED, "help": wording.HELP, "goodbye": wording.GOODBYE}[intent.name]
+def _asked(turn: Turn, reading: Reading, still: Still) -> str:
+    """The question that the reply ends with. An advisor's own is in its advice."""
+    pending = still.pending
+    if reading.unsure:
+        again = pending if still.asked and pending is not None and pending.missing else None
+        candidate = reading.candidate or (pending if still.asked == WISH else None)
+        return wording.unsure(reading.unsure, candidate, again=again)
+    lacking = next((intent for intent in reading.intents if intent.missing), None)
+    if lacking is None and pending is turn.context.pending and still.asked and pending is not None:
+        lacking = pending  # a yes, where something is missing
+    if lacking is not None:
+        return wording.asking_for(lacking)
+    return "" if reading.intents else wording.SMALL_TALK
 
 
 def _said(one: Counsel) -> str:
     return one.advice.text if one.advice else wording.NOT_FOUND_OUT
 
 
-def asked_by(counsels: Sequence[Counsel]) -> tuple[Intent | None, str]:
-    """An advisor that asks back keeps its intent open."""
+def asking(counsels: Sequence[Counsel]) -> list[Intent]:
+    """Intents that an advisor asks back about, each missing what it asks for."""
+    found = []
     for one in counsels:
         if one.advice and one.advice.asks:
             slots = {name: value for name, value in one.intent.slots.items() if name != one.advice.asks}
-            return Intent(one.intent.name, slots, (one.advice.asks,)), one.advice.asks
-    return None, ""
+            found.append(Intent(one.intent.name, slots, (one.advice.asks,)))
+    return found

@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from shared.conversation import grammar, wording
+from shared.conversation import wording
 from shared.conversation.context import WISH
 from shared.conversation.grounding import beyond, together, ungrounded, voiced_as
 from shared.conversation.intent import Intent, Reading
 from shared.conversation.redaction import NOTHING, Hidden, Restoring, redact, redact_values, restored, restored_values
 from shared.conversation.tools import CODES, REPLY_SCHEMA, instructions, intent_called, tools
-from shared.flows.by_grammar import advised, asked_by
-from shared.flows.turn import Book, Draft, Turn
+from shared.flows.by_grammar import advised, still_open
+from shared.flows.making_way import Understood, understood
+from shared.flows.turn import Book, Draft, Still, Turn
 from shared.ports.document_store import Body
 from shared.ports.language_model import LanguageModel, Line, ModelReply, ModelRequest, ModelUnavailableError, ToolCall
 from shared.specialists.advisor import Advisor, Wish
@@ -47,15 +48,15 @@ STANDARD = ModelLimits()
 
 @dataclass(slots=True)
 class _Loop:
-    """What one turn has gathered so far. spoken: the person's words. voiced: the wishes that the grammar finds in the
-    newest of them, each for one call. put: what the person is to be asked. read: whether text from outside has entered.
-    denied: whether a wish was refused that nobody has voiced.
+    """What one turn has gathered so far. spoken: the person's words. heard: as the grammar reads the newest of them,
+    and the cards that make way for it. voiced: the wishes that it finds there, each for one call. put: what the person
+    is to be asked. read: whether text from outside has entered. denied: whether a wish was refused that nobody voiced.
     """
 
     lines: list[Line]
     hidden: Hidden
     spoken: list[str]
-    reading: Reading
+    heard: Understood
     voiced: list[Intent]
     put: Intent | None = None
     counsels: list[Counsel] = field(default_factory=list)
@@ -118,16 +119,17 @@ async def _draft(turn: Turn, book: Book, loop: _Loop, reply: ModelReply) -> Draf
         ours = f"\n\n{wording.unsure(MAY_BE_MEANT, loop.put)}"
     elif loop.denied and not loop.wishes:
         ours = f"\n\n{wording.NOTHING_ASKED_FOR}"
+    heard = _believed(loop)
+    ours += f"\n\n{heard.said}" * bool(heard.said)
     await book.say(ours)
-    pending, asked = _still_open(loop)
     return Draft(
         text=restored(str(reply.output["reply"]), loop.hidden) + ours,
         source=reply.model,
         specialists=tuple(dict.fromkeys(one.specialist for one in loop.counsels)),
         mentions=tuple(dict.fromkeys(id_ for advice in told for id_ in advice.mentions)),
         wishes=tuple(loop.wishes),
-        pending=pending,
-        asked=asked,
+        still=_still_open(turn, loop, heard.reading),
+        gone=heard.gone,
         recent=turn.context.recent,
         said=True,
         tokens=(loop.input_tokens, loop.output_tokens),
@@ -234,15 +236,22 @@ def _verdict(turn: Turn, loop: _Loop, intent: Intent | str) -> Intent | str:
     return PUT_TO_THE_PERSON
 
 
-def _still_open(loop: _Loop) -> tuple[Intent | None, str]:
+def _still_open(turn: Turn, loop: _Loop, reading: Reading) -> Still:
     """What the person's next message may answer, and the slot that was asked for."""
     if loop.put is not None:
-        return loop.put, WISH
-    asked = asked_by(loop.counsels)
-    if asked[0] is not None:
-        return asked
-    missing = next((one for one in loop.reading.intents if one.missing), None)
-    return (missing, missing.missing[0]) if missing else (None, "")
+        return Still(loop.put, WISH)
+    asked = loop.heard.said and not loop.heard.gone  # by us, about what came too late; a model asks in its own words
+    return still_open(turn, reading if asked else reading._replace(candidate=None), loop.counsels)
+
+
+def _believed(loop: _Loop) -> Understood:
+    """What the person said, less a correction that the model has not taken up: the card waits until it is."""
+    reading = loop.heard.reading
+    revised = reading.revises
+    if revised is None or any(wish.action == revised.acts for wish in loop.wishes):
+        return loop.heard
+    others = tuple(intent for intent in reading.intents if intent is not revised)
+    return Understood(reading._replace(intents=others, revises=None))
 
 
 def _result(loop: _Loop, counsel: Counsel, preview: Callable[[Wish], Body]) -> Body:
@@ -276,6 +285,6 @@ async def _loop(turn: Turn, disposition: str) -> _Loop:
         lines.append(Line("user" if earlier["role"] == "user" else "assistant", text))
     earlier_words = [one.body for one in page.documents if one.body["role"] == "user"]
     spoken = [one["text"] for one in earlier_words if one["status"] != "superseded"]
-    reading = grammar.read(turn.text, heard=turn.context)
-    voiced = [one for one in reading.intents if one.acts]
-    return _Loop(lines, hidden, [body["text"], *spoken], reading, voiced)
+    heard = await understood(turn)
+    voiced = [one for one in heard.reading.intents if one.acts]
+    return _Loop(lines, hidden, [body["text"], *spoken], heard, voiced)

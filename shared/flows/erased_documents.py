@@ -18,7 +18,7 @@ from shared.ports.document_store import Body, Document
 CODE = "data_erased"
 """Why an action or a card has ended (`guard.reasons`)."""
 STATE_AFTER: Mapping[str, str] = {"waiting": "cancelled", "requested": "cancelled"}
-PLACES = ("next_turn", "finished_turn", "last_sequence", "queue", "open_approvals")
+PLACES = ("next_turn", "last_sequence", "queue", "open_approvals")
 """What a conversation needs to go on where it is."""
 
 NO_SUBJECT: Body = {"arguments": {}, "digest": ""}

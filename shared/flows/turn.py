@@ -12,9 +12,11 @@ from shared.conversation import stream
 from shared.conversation.context import Context
 from shared.conversation.intent import Intent, Slots
 from shared.conversation.stream import Event, conversation_doc_id, told
+from shared.conversation.talked_about import intent_in, pending_of
 from shared.delivery import outbox
 from shared.delivery.handling import Work
 from shared.errors import EarlyError, TerminalError
+from shared.flows.making_way import Gone
 from shared.ledger.transactions import PROFILE_ID
 from shared.ports.document_store import Body, Document, Merge
 from shared.runs.life_cycle import Stage, stage
@@ -61,10 +63,23 @@ class Turn(NamedTuple):
         )
 
 
+class Still(NamedTuple):
+    """What stays talked about. pending and asked: as `Context` has them for the next message. wished: the wish that
+    `pending` has become, None while nothing is asked for. held: what was pending before, as the conversation keeps it,
+    where `pending` is that or what became of it.
+    """
+
+    pending: Intent | None = None
+    asked: str = ""
+    wished: Wish | None = None
+    held: Body | None = None
+
+
 class Draft(NamedTuple):
     """What the specialists, or the model with them, have made of the message; nothing is decided yet.
 
-    said: whether `text` was told live already. pending, asked, recent: what the next message may lean on.
+    said: whether `text` was told live already. still: what stays talked about. recent: what the next message may lean
+    on. gone: cards that make way for what the message says.
     """
 
     text: str
@@ -72,8 +87,8 @@ class Draft(NamedTuple):
     specialists: tuple[str, ...]
     mentions: tuple[str, ...] = ()
     wishes: tuple[Wish, ...] = ()
-    pending: Intent | None = None
-    asked: str = ""
+    still: Still = Still()
+    gone: tuple[Gone, ...] = ()
     recent: Slots = NO_SLOTS
     said: bool = False
     tokens: tuple[int, int] = (0, 0)
@@ -97,13 +112,15 @@ def turn_of(
     stored = work.documents.get(PROFILE_ID)
     profile: Body = stored.body if stored else {"base_currency": "", "time_zone": "UTC", "chart": [], "accounts": []}
     own_chart = frozenset(profile["chart"]) or chart
+    held = pending_of(conversation.body)
     context = Context(
         today=today(work.now, profile["time_zone"]),
         currency=profile["base_currency"],
         categories=tuple(sorted(own_chart)),
-        pending=talk.pending_of(conversation.body),
-        asked=conversation.body["asked"],
+        pending=intent_in(held) if held else None,
+        asked=conversation.body["asked"] if held else "",
         recent=conversation.body["recent"],
+        waiting=bool(held and held["action_id"]),
     )
     paying = tuple(sorted(paying_accounts))
     return Turn(work, conversation.body, message, profile, context, own_chart, paying, late=place < 0)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shared.actions.registry import reaches_outside
 from shared.approvals import record as cards
+from shared.approvals.card import OPEN
 from shared.audit.record import Entry
 from shared.conversation import documents as talk
 from shared.conversation import stream
+from shared.conversation.talked_about import heard, intent_in, remembered
 from shared.delivery.handling import Outcome, Work
 from shared.flows.turn import Book, Draft, Turn, finishing
 from shared.flows.wishes import Granted, Weighed, outcomes
 from shared.guard.action_policy import ActionPolicy
+from shared.guard.reasons import APPLIED
 from shared.ports.document_store import Body, Document, Merge
 from shared.runs.life_cycle import Run, moved_to, signal, stage, with_signals, with_stages
 
@@ -44,13 +48,18 @@ def answered(
         actions=[action.body["action_id"] for action in actions],
         mentions=draft.mentions[:50],
     )
-    events = [*book.events, *_told(book, reply.body, text, actions, open_cards)]
+    gone = [document for one in draft.gone for document in (one.card, one.action)]
+    events = [*book.events, *_told(book, reply.body, text, [*gone, *actions, *open_cards])]
     return Outcome(
         run=_run(work, book, draft, open_cards, policy),
-        entries=[_entry(turn, draft, wishes, disposition), *(entry for one in wishes for entry in one.entries)],
-        writes=[talk.ended(turn.message, "answered"), reply, *actions, *open_cards],
+        entries=[
+            _entry(turn, draft, wishes, disposition),
+            *(entry for one in draft.gone for entry in one.entries),
+            *(entry for one in wishes for entry in one.entries),
+        ],
+        writes=[talk.ended(turn.message, "answered"), reply, *gone, *actions, *open_cards],
         commands=[one.command for one in wishes if one.command],
-        merges=[_merge(turn, draft, events, open_cards)],
+        merges=[_merge(turn, draft, events, wishes)],
     )
 
 
@@ -75,30 +84,52 @@ def judgement_told(one: Weighed) -> Body:
     }
 
 
-def _merge(turn: Turn, draft: Draft, events: list[stream.Event], cards_: Sequence[Document]) -> Merge:
+def _merge(turn: Turn, draft: Draft, events: list[stream.Event], wishes: Sequence[Granted]) -> Merge:
     work, body = turn.work, turn.message.body
+    pending, wished = _talked_about(draft, wishes)
     change = talk.together(
-        talk.heard(draft.pending, draft.asked, draft.recent),
-        talk.opened([card.body["approval_id"] for card in cards_]),
+        talk.opened([one.card.body["approval_id"] for one in wishes if one.card]),
+        *(talk.closed(one.card.body["approval_id"]) for one in draft.gone),
+        heard(pending, draft.still.asked, draft.recent, wished=wished),
     )
     if turn.late:
         return stream.told(body["conversation_id"], events, now=work.now, change=change)
     return finishing(work.partition, body["conversation_id"], body["turn"], events, now=work.now, change=change)
 
 
-def _told(
-    book: Book, reply: Body, text: str, actions: Sequence[Document], open_cards: Sequence[Document]
-) -> list[stream.Event]:
-    """The rest of the run's events: words, what became of wishes, and the end."""
+def _talked_about(draft: Draft, wishes: Sequence[Granted]) -> tuple[Body | None, Body | None]:
+    """What the conversation keeps of what is pending, and of the wish that was put before the guard."""
+    still = draft.still
+    if still.pending is None:
+        return None, None
+    made = next((one for one in wishes if one.weighed.wish is still.wished), None)
+    if made is not None and made.action is not None:
+        action = made.action.body
+        fixed = made.card is not None or (action["decision"] == APPLIED and reaches_outside(action["action"]))
+        action_id = action["action_id"] if fixed else ""
+        told = remembered(still.pending, action_id=action_id, outcome=action["decision"])
+        return told, told
+    gone = {one.card.body["approval_id"] for one in draft.gone}
+    if still.held is None or still.held["action_id"] in gone or made is not None:
+        return remembered(still.pending), None
+    same = still.pending == intent_in(still.held)
+    outcome = still.held["outcome"] if same else ""
+    return remembered(still.pending, action_id=still.held["action_id"], outcome=outcome), None
+
+
+def _told(book: Book, reply: Body, text: str, changed: Sequence[Document]) -> list[stream.Event]:
+    """The rest of the run's events: words, what became of actions and cards, and the end."""
     pieces = book.pieces if "".join(book.pieces) == text else [text]
-    others = len(book.events) + len(actions) + len(open_cards) + 3
+    others = len(book.events) + len(changed) + 3
     if len(pieces) > stream.MAX_EVENTS - others or pieces == [text]:
         pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+    cards_ = [one.body for one in changed if one.kind == "approval"]
+    waiting = [body for body in cards_ if body["state"] in OPEN]
     return [
         *stream.text(reply["message_id"], pieces),
-        *(stream.custom("action", _action_told(action.body)) for action in actions),
-        *(stream.custom("approval", cards.told(card.body)) for card in open_cards),
-        stream.run_finished(book.conversation_id, book.run_id, cards=[card.body for card in open_cards]),
+        *(stream.custom("action", _action_told(one.body)) for one in changed if one.kind == "action"),
+        *(stream.custom("approval", cards.told(body)) for body in cards_),
+        stream.run_finished(book.conversation_id, book.run_id, cards=waiting),
     ]
 
 

@@ -168,6 +168,9 @@ REASONS: Final[dict[str, Reason]] = {
     "action_settled": Reason("Info", NOTE, "The action was already past this step; nothing was done again."),
     "data_erased": Reason("Info", REJECTED, "What it was about was erased on request; nothing (more) is done for it."),
     # conversations
+    "approval_superseded": Reason("Info", REJECTED, "A newer message of the requester took the place of the card."),
+    "corrected_by_requester": Reason("Info", REJECTED, "The requester said it otherwise while the card waited."),
+    "withdrawn_by_requester": Reason("Info", REJECTED, "The requester took it back while the card waited."),
     "superseded": Reason("Info", NOTE, "A newer message took the place of this one; it is not answered."),
     "model_unavailable": Reason(
         "Warning", NOTE, "The model gave no answer: advice by the grammar, and nothing was asked for in the world."

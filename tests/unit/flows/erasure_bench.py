@@ -6,18 +6,21 @@ import json
 import re
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import batched
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import orjson
+import pytest
 
 from shared.audit.verification import verify
 from shared.conversation.stream import conversation_doc_id
+from shared.delivery.handling import Delivery
 from shared.delivery.inbox import handle_once
 from shared.delivery.parking import Incoming
+from shared.errors import RetryableError
 from shared.flows.age_approval import AgeApprovalFlow
 from shared.flows.answer_approval import AnswerApprovalFlow
 from shared.flows.answer_message import AnswerMessageFlow
@@ -42,6 +45,33 @@ GIRO, OTHER = "giro", "other-account"
 WORDS = re.compile(r"(?i)zebra|quagga|7,?777|okapi")
 """What only Alice has ever said, bought, drafted or been told."""
 OWN = frozenset({GIRO})
+
+
+async def erased_through_crashes(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch, wish: Mapping[str, Any], *, tenant: str
+) -> tuple[dict[str, Any], int]:
+    """What an erasure says in the end, tried again after a crash at each of its commits, and how many there were: every
+    second time before the commit, else after it."""
+    real = delivery.store.commit
+    for crashes in range(400):
+        made = 0
+
+        async def commit(*args: Any, before: bool = bool(crashes % 2), **kwargs: Any) -> dict[str, str]:
+            nonlocal made
+            made += 1
+            if made == 1 and before:
+                raise RetryableError("the power went out before the commit")
+            etags = await real(*args, **kwargs)
+            if made == 1:
+                raise RetryableError("the power went out after the commit")
+            return etags
+
+        monkeypatch.setattr(delivery.store, "commit", commit)
+        with suppress(RetryableError):
+            done = await erase(delivery, tenant, dict(wish), key="k", by="dev:root")
+            monkeypatch.setattr(delivery.store, "commit", real)
+            return done, crashes
+    raise AssertionError("it never came to an end")
 
 
 class Household:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +12,6 @@ from tests.unit.approvals.bench import (
     action_of,
     altered,
     answer,
-    approval_bench,
     ask,
     card_of,
     deliver,
@@ -25,13 +22,6 @@ from tests.unit.approvals.bench import (
     told,
     written,
 )
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made = approval_bench(tmp_path)
-    yield made
-    await made.close()
 
 
 async def test_before_its_time_nothing_happens(bench: Bench):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +36,6 @@ from tests.unit.approvals.bench import (
     stored,
     told,
 )
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made = approval_bench(tmp_path)
-    yield made
-    await made.close()
 
 
 async def refused(

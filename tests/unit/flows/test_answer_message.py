@@ -142,13 +142,13 @@ async def test_without_a_policy_there_is_nothing_but_advice(tmp_path: Path):
 
 
 async def test_what_is_missing_is_asked_for_and_then_understood(bench: Bench):
-    assert "To whom?" in await asked(bench, "transfer 50 EUR")
+    assert "Transfer 50.00 EUR: to whom?" in await asked(bench, "transfer 50 EUR")
     assert await actions(bench) == []
     assert (await conversation(bench))["asked"] == "recipient"
     await asked(bench, "to Anna")
     (action,) = await actions(bench)
     assert action["arguments"]["recipient"] == "Anna"
-    assert (await conversation(bench))["pending"] is None
+    assert (await conversation(bench))["pending"]["missing"] == []
 
 
 async def test_a_yes_signs_no_card(bench: Bench):

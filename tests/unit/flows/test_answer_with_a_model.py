@@ -192,12 +192,62 @@ async def test_a_yes_makes_it_the_person_s_wish_whatever_the_model_says(bench_wi
         Turn(words, Calls((transfer(90_000, "Mallory"),)), said("Hm.")),
         Turn("yes", Calls((transfer(call_id="affirmed"),)), said("It waits for a signature.")),
     )
-    assert "transfer money (900.00 EUR) [recipient: Mallory]" in (await asked(bench, words))["text"]
+    assert "Shall I transfer 900.00 EUR to Mallory?" in (await asked(bench, words))["text"]
     reply = await asked(bench, "yes")
     (action,) = await actions(bench)
     assert (action["state"], action["arguments"]["recipient"]) == ("waiting", "Mallory")
     assert orjson.loads(model.asked[-1].lines[-1].text)["judgement"]["outcome"] == "Deferred"
     assert "waits for the signature" in reply["text"]
+
+
+async def card_states(bench: Bench) -> list[str]:
+    page = await bench.store.query(TENANT, "approval", limit=20)
+    return [one.body["state"] for one in sorted(page.documents, key=lambda one: one.body["turn"])]
+
+
+async def test_a_correction_that_the_model_takes_up_ends_the_old_card(bench_with: Open):
+    bench, _ = bench_with(
+        Turn("send 50 EUR to Anna", Calls((transfer(),)), said("It waits.")),
+        Turn("make it 250 instead", Calls((transfer(25_000),)), said("Changed, it is done!")),
+    )
+    await asked(bench, "send 50 EUR to Anna")
+    reply = await asked(bench, "make it 250 instead")
+    assert await card_states(bench) == ["superseded", "pending"]
+    assert "The earlier card (Transfer 50.00 EUR to Anna) no longer counts." in reply["text"]
+
+
+async def test_a_correction_that_the_model_does_not_take_up_leaves_the_card(bench_with: Open):
+    bench, _ = bench_with(
+        Turn("send 50 EUR to Anna", Calls((transfer(),)), said("It waits.")),
+        Turn("make it 250 instead", said("Sure, 250 it is.")),
+        Turn("to Bob instead", Calls((transfer(5_000, "Bob"),)), said("To Bob.")),
+    )
+    for words in ("send 50 EUR to Anna", "make it 250 instead"):
+        await asked(bench, words)
+    assert await card_states(bench) == ["pending"]
+    await asked(bench, "to Bob instead")
+    assert await card_states(bench) == ["superseded", "pending"]
+    newest = max(await actions(bench), key=lambda one: one["turn"])
+    assert (newest["arguments"]["amount_minor"], newest["arguments"]["recipient"]) == (5_000, "Bob")
+
+
+async def test_what_is_taken_back_is_taken_back_whatever_the_model_says(bench_with: Open):
+    bench, _ = bench_with(
+        Turn("send 50 EUR to Anna", Calls((transfer(),)), said("It waits.")),
+        Turn("cancel that", said("I cannot do that.")),
+    )
+    await asked(bench, "send 50 EUR to Anna")
+    assert "Withdrawn: Transfer 50.00 EUR to Anna." in (await asked(bench, "cancel that"))["text"]
+    assert await card_states(bench) == ["superseded"]
+
+
+async def test_without_the_model_a_correction_leaves_the_card_alone(bench_with: Open):
+    bench, _ = bench_with(
+        Turn("send 50 EUR to Anna", Calls((transfer(),)), said("It waits.")), Turn("make it 250 instead", Fails())
+    )
+    await asked(bench, "send 50 EUR to Anna")
+    assert "nothing was done" in (await asked(bench, "make it 250 instead"))["text"]
+    assert await card_states(bench) == ["pending"]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import orjson
-import pytest
 
 from tests.bench import Bench
 from tests.unit.approvals.bench import (
@@ -14,7 +10,6 @@ from tests.unit.approvals.bench import (
     action_of,
     altered,
     answer,
-    approval_bench,
     ask,
     card_of,
     deliver,
@@ -23,13 +18,6 @@ from tests.unit.approvals.bench import (
     sent,
     told,
 )
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made = approval_bench(tmp_path)
-    yield made
-    await made.close()
 
 
 async def test_an_approved_action_is_requested(bench: Bench):

@@ -25,7 +25,7 @@ from shared.delivery.inbox import execute, handle_once
 from shared.delivery.outbox import relay_stragglers
 from shared.delivery.parking import Incoming, park_command
 from shared.delivery.retry import Park
-from shared.errors import ConflictError, InvalidInputError, NotFoundError, RetryableError
+from shared.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.flows import erase as flow
 from shared.flows.classify_transaction import ClassifyTransactionFlow
 from shared.flows.decision_changed import counts, react
@@ -46,6 +46,7 @@ from shared.guard.policy import Policy, policy_from
 from shared.ports.document_store import Document
 from shared.specialists.runner import Limits
 from tests.bench import Bench, facts, make_bench
+from tests.unit.flows.erasure_bench import erased_through_crashes
 
 TENANT = "home"
 FOLDER: list[Path] = []
@@ -256,29 +257,7 @@ async def test_it_goes_on_after_a_crash_at_any_commit(
     await lived_in(bench)
     monkeypatch.setattr(flow, "AT_ONCE", 2)
     monkeypatch.setattr(flow, "TRANSACTIONS_AT_ONCE", 1)
-    real, crashes = bench.store.commit, 0
-
-    for crash_at in range(200):
-        made = 0
-
-        async def commit(*args: Any, crash_at: int = crash_at, **kwargs: Any) -> dict[str, str]:
-            nonlocal made
-            made += 1
-            if made == 1 and crash_at % 2:
-                raise RetryableError("the power went out before the commit")
-            etags = await real(*args, **kwargs)
-            if made == 1:
-                raise RetryableError("the power went out after the commit")
-            return etags
-
-        monkeypatch.setattr(bench.store, "commit", commit)
-        try:
-            done = await erase(bench.delivery, TENANT, wish, key="k", by="dev:root")
-        except RetryableError:
-            crashes += 1
-        else:
-            break
-    monkeypatch.setattr(bench.store, "commit", real)
+    done, crashes = await erased_through_crashes(bench.delivery, monkeypatch, wish, tenant=TENANT)
     assert crashes > 5
     assert done["state"] == "done"
     assert traces(await dump(bench), "770011", "770022") == []

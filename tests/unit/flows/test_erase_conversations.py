@@ -19,7 +19,7 @@ from shared.delivery.inbox import execute, handle_once
 from shared.delivery.outbox import relay_stragglers
 from shared.delivery.parking import Incoming, park_command
 from shared.delivery.retry import Park
-from shared.errors import ConflictError, IdempotencyMismatchError, RetryableError, StateConflictError
+from shared.errors import ConflictError, IdempotencyMismatchError, StateConflictError
 from shared.flows import erasure_of_turns
 from shared.flows.action_reading import Reader, one_action
 from shared.flows.approval_inbox import Filter, inbox, one_card
@@ -27,7 +27,7 @@ from shared.flows.conversations import conversation
 from shared.flows.erase import continue_erasures, erase
 from shared.ports.language_model import ToolCall
 from tests.unit.flows.bench import TENANT
-from tests.unit.flows.erasure_bench import ALICE, BOB, GIRO, OTHER, RALF, Household
+from tests.unit.flows.erasure_bench import ALICE, BOB, GIRO, OTHER, RALF, Household, erased_through_crashes
 
 ZEBRA = re.compile(r"(?i)zebra|7,?777")
 QUAGGA = re.compile(r"(?i)quagga|77\.77|7777\b")
@@ -437,28 +437,7 @@ async def test_it_goes_on_after_a_crash_at_any_commit(
     await home.say("draft a message to Okapi saying hello")
     await home.post(f"zebra in {GIRO}?")
     monkeypatch.setattr(erasure_of_turns, "AT_ONCE", 2)
-    real, crashes = home.store.commit, 0
-    for crash_at in range(400):
-        made = 0
-
-        async def commit(*args: Any, crash_at: int = crash_at, **kwargs: Any) -> dict[str, str]:
-            nonlocal made
-            made += 1
-            if made == 1 and crash_at % 2:
-                raise RetryableError("the power went out before the commit")
-            etags = await real(*args, **kwargs)
-            if made == 1:
-                raise RetryableError("the power went out after the commit")
-            return etags
-
-        monkeypatch.setattr(home.store, "commit", commit)
-        try:
-            done = await erase(home.delivery, TENANT, wish, key="k", by="dev:root")
-        except RetryableError:
-            crashes += 1
-        else:
-            break
-    monkeypatch.setattr(home.store, "commit", real)
+    done, crashes = await erased_through_crashes(home.delivery, monkeypatch, wish, tenant=TENANT)
     assert (crashes > 30, done["state"]) == (True, "done")
     assert await home.telling(re.compile(words)) == []
     await home.check()

@@ -123,7 +123,7 @@ async def test_messages_that_wait_are_withdrawn(home: Household):
     assert set(await home.deliver()) == {"duplicate"}
     assert await home.messages() == []
     stored = await home.get("conversation:alices")
-    assert (stored["queue"], stored["next_turn"], stored["finished_turn"]) == ([], 4, 3)
+    assert (stored["queue"], stored["next_turn"]) == ([], 4)
 
 
 async def test_what_the_person_wrote_on_somebody_elses_card_goes_and_the_signature_counts(home: Household):

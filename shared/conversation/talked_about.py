@@ -1,0 +1,114 @@
+"""What stays talked about after a message, so that the next one may answer or correct it. Pure.
+
+The product and the replay of recorded dialogues (`evals/dialogues.py`) both keep what these functions say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from shared.conversation import grammar
+from shared.conversation.context import WISH, Context
+from shared.conversation.intent import Intent, Reading, Slots
+from shared.conversation.stream import Change
+from shared.ports.document_store import Body
+
+LEANED_ON: Final = ("account_type",)
+"""Slots that a later wish may lean on."""
+
+
+class Kept(NamedTuple):
+    """pending and asked: as `Context` has them for the next message."""
+
+    pending: Intent | None = None
+    asked: str = ""
+
+
+def kept(heard: Context, reading: Reading, *, asking: Sequence[Intent] = ()) -> Kept:
+    """A wish stays, also when nothing is missing any more, until it is refused or another one takes its place.
+
+    asking: intents that an advisor asks back about, missing the slot asked for. What was put to the person as a
+    question ("Shall I ...?") stays for one message only, unless that one is not understood either.
+    """
+    if reading.candidate is not None:
+        return Kept(reading.candidate, WISH)
+    lacking = [intent for intent in reading.intents if intent.missing] + [one for one in asking if one.acts]
+    if lacking:
+        return Kept(lacking[0], lacking[0].missing[0])
+    wishes = [intent for intent in reading.intents if intent.acts]
+    if wishes:
+        return Kept(wishes[-1])
+    before = None if any(intent.name == "deny" for intent in reading.intents) else heard.pending
+    if before is None or not before.acts:
+        return _question(before, heard.asked, reading, asking)
+    if heard.asked == WISH:
+        return Kept(before, WISH) if reading.unsure else Kept()
+    repeats = bool(reading.unsure) or any(intent.name == "affirm" for intent in reading.intents)
+    return Kept(before, (heard.asked or before.missing[0]) if before.missing and repeats else "")
+
+
+def _question(before: Intent | None, asked: str, reading: Reading, asking: Sequence[Intent]) -> Kept:
+    """A question is talked about only while its answer waits for a slot."""
+    if asking:
+        return Kept(asking[0], asking[0].missing[0])
+    return Kept(before, asked) if before and reading.unsure else Kept()
+
+
+def too_late(text: str, heard: Context, settled: Intent, asked: str) -> Intent | None:
+    """What a message would have made of a wish that can no longer be corrected; None when it is about something else.
+
+    heard: as the message is understood without it. asked: what had been asked back about it.
+    """
+    fresh = grammar.read(text, heard=heard)
+    if fresh.intents and not grammar.corrects(text):
+        return None
+    if any(intent.acts and not intent.missing for intent in fresh.intents):
+        return None
+    return grammar.read(text, heard=heard._replace(pending=settled, asked=asked, waiting=False)).revises
+
+
+def leaned_on(reading: Reading) -> Slots:
+    """What this message settles that a later wish may lean on."""
+    return {slot: intent.slots[slot] for intent in reading.intents for slot in LEANED_ON if slot in intent.slots}
+
+
+def heard(pending: Body | None, asked: str, recent: Slots, *, wished: Body | None = None) -> Change:
+    """A change: what is talked about (as `remembered` has it), the slot asked for, and what a wish may lean on.
+
+    wished: the wish that this turn has put before the guard, None for none; the last one is remembered, so that a
+    correction that comes too late is told from nonsense.
+    """
+    wishes = {"wished": wished} if wished else {}
+    return lambda body: {**body, "pending": pending, "asked": asked, "recent": dict(recent), **wishes}
+
+
+def remembered(intent: Intent, *, action_id: str = "", outcome: str = "") -> Body:
+    """An intent as a conversation keeps it. outcome: the guard's, "" while nobody has judged it.
+
+    action_id: of the wish that it is, or corrects, where that cannot simply be said anew: its card waits for people, or
+    it reaches outside. While its card is open it can be corrected and taken back; after that it is settled.
+    """
+    slots, missing = dict(intent.slots), list(intent.missing)
+    return {"name": intent.name, "slots": slots, "missing": missing, "action_id": action_id, "outcome": outcome}
+
+
+def intent_in(told: Body) -> Intent:
+    """The intent that `remembered` has kept."""
+    return Intent(told["name"], told["slots"], tuple(told["missing"]))
+
+
+def pending_of(body: Body) -> Body | None:
+    """What the conversation is still about, as `remembered` has it: what was asked back, or the last wish."""
+    told = body["pending"] or body.get("wished")
+    return None if told is None or _is_settled(body, told) else told
+
+
+def settled_of(body: Body) -> Body | None:
+    """What the conversation was about last, when that can neither be corrected nor taken back any more."""
+    told = body["pending"] or body.get("wished")
+    return told if told and _is_settled(body, told) else None
+
+
+def _is_settled(body: Body, told: Body) -> bool:
+    return bool(told.get("action_id")) and told["action_id"] not in body["open_approvals"]
