@@ -46,12 +46,12 @@ def wrong_with(reply: Any) -> str:
     return ""
 
 
-def send(host: LocalHost, body: Body, over: http.client.HTTPConnection) -> Any:
+def send(host: LocalHost, body: Body, over: http.client.HTTPConnection, **more: Any) -> Any:
     try:
-        return host.call(body.method, body.path, body.raw, {"Content-Type": body.kind}, over=over)
+        return host.call(body.method, body.path, body.raw, {"Content-Type": body.kind}, over=over, **more)
     except (ConnectionError, http.client.HTTPException):  # refused before the whole body was read: ask alone
         over.close()
-        return host.call(body.method, body.path, body.raw, {"Content-Type": body.kind}, over=over)
+        return host.call(body.method, body.path, body.raw, {"Content-Type": body.kind}, over=over, **more)
 
 
 def test_five_hundred_malformed_bodies_are_refused_with_a_reason_and_the_good_rows_among_them_decided(host):
