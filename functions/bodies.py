@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import azure.functions as func
 
 from shared.audit.record import canonical
+from shared.contracts.complaints import complaints
 from shared.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+    from pydantic import BaseModel
 
 SMALL_BODY = 256 * 1024
 UPLOAD_BODY = 5 * 1024 * 1024
@@ -40,7 +41,7 @@ def decoded[Model: BaseModel](
     try:
         return model.model_validate(value)
     except ValidationError as failed:
-        errors = errors_of(failed)
+        errors = complaints(failed, value)
     raise InvalidInputError("the body does not have the shape that this endpoint takes", errors)
 
 
@@ -106,25 +107,6 @@ def _check_depth(value: Any) -> None:
 
 def _too_deep() -> InvalidInputError:
     return InvalidInputError(f"the body is nested deeper than {MAX_DEPTH}", code="too_deep")
-
-
-def errors_of(failed: ValidationError) -> list[dict[str, str]]:
-    """pydantic's findings as pointer and message, at most 20, without a value that was sent."""
-    return [
-        {"pointer": pointer(error["loc"]), "message": _message(error["type"], error["msg"])}
-        for error in failed.errors(include_url=False, include_input=False, include_context=False)[:20]
-    ]
-
-
-def pointer(parts: tuple[int | str, ...]) -> str:
-    """The JSON pointer of a place, as printable ASCII."""
-    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-    return "".join("/" + part.encode("ascii", "backslashreplace").decode()[:80] for part in escaped)[:200]
-
-
-def _message(kind: str, message: str) -> str:
-    """Messages of our own validators, and of what tells shapes apart, may quote what they refused."""
-    return "is not a valid value" if kind in ("value_error", "union_tag_invalid") else message[:200]
 
 
 def fingerprint_of(*parts: Any) -> str:

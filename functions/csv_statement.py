@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from functions.bodies import errors_of
+from shared.contracts.complaints import complaints
 from shared.contracts.currencies import EXPONENTS
 from shared.errors import InvalidInputError
 
@@ -93,7 +93,7 @@ def _facts(row: Row, number: int, line: int) -> tuple[TransactionFacts | None, l
     try:
         facts = TransactionFacts.model_validate({**told, "amount_minor": amount})
     except ValidationError as failed:
-        found = errors_of(failed)
+        found = complaints(failed)
         problems += [_problem(number, line, one["pointer"].removeprefix("/"), one["message"]) for one in found]
         return None, problems
     return (None, problems) if problems else (facts, [])

@@ -15,7 +15,7 @@ import azure.functions as func
 import orjson
 from azurefunctions.extensions.http.fastapi import Request, StreamingResponse
 
-from functions.bodies import REFERENCE, decoded, errors_of
+from functions.bodies import REFERENCE, decoded
 from functions.caller import Caller, caller_of, traceparent_of
 from functions.replies import PROBLEM_TYPES
 from functions.roles import WHO_MAY_STREAM
@@ -23,6 +23,7 @@ from functions.stream_requests import HEARTBEAT, answering_stream, event_stream,
 from functions.stream_resume import not_taken, resuming
 from functions.stream_run import ClientRun, Event
 from functions.stream_turn import Ended, Happened, Said, Told, Turn, Words, Work
+from shared.contracts.complaints import complaints
 from shared.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def question_in(wanted: "RunAgentInput") -> "MessagePost":
     try:
         return MessagePost(message=_text_of(last.content, pointer), client_message_id=id_)
     except ValidationError as failed:
-        errors = [{**error, "pointer": pointer} for error in errors_of(failed)]
+        errors = [{**error, "pointer": pointer} for error in complaints(failed)]
     raise InvalidInputError("the last message is not one that is taken here", errors)
 
 

@@ -7,12 +7,13 @@ again are the same answers.
 
 from typing import TYPE_CHECKING, Any
 
-from functions.bodies import REFERENCE, errors_of, fingerprint_of
-from functions.bodies import pointer as pointer_of
+from functions.bodies import REFERENCE, fingerprint_of
 from functions.caller import Caller
 from functions.people import command_of
 from functions.roles import WHO_MAY_STREAM
 from functions.stream_turn import Happened, Said, Work
+from shared.contracts.complaints import complaints
+from shared.contracts.complaints import pointer as pointer_of
 from shared.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _answer_in(payload: Any, pointer: str) -> "ApprovalAnswer":
     try:
         return ApprovalAnswer.model_validate({**told, "decision": "approve" if payload["approved"] else "reject"})
     except ValidationError as failed:
-        errors = [{**error, "pointer": pointer + _theirs(error["pointer"])} for error in errors_of(failed)]
+        errors = [{**error, "pointer": pointer + _theirs(error["pointer"])} for error in complaints(failed, told)]
     raise InvalidInputError("the run cannot be started", errors)
 
 

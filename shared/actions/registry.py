@@ -19,7 +19,7 @@ from shared.actions.recategorise_transactions import RECATEGORISE_TRANSACTIONS
 from shared.actions.set_budget import SET_BUDGET
 from shared.actions.transfer_funds import TRANSFER_FUNDS
 from shared.audit.record import canonical
-from shared.contracts.commands import problems
+from shared.contracts.complaints import complaints
 from shared.errors import InvalidInputError
 from shared.ports.document_store import Body
 
@@ -50,7 +50,7 @@ def valid_arguments(name: str, arguments: Mapping[str, Any]) -> Body:
         told: Body = action.shape.model_validate(dict(arguments)).model_dump()
         canonical(told)
     except ValidationError as failed:
-        errors = problems(failed)
+        errors = complaints(failed, arguments)
         raise InvalidInputError("the arguments do not fit the action", errors, code="arguments_invalid") from None
     except TypeError:  # a lone surrogate cannot be hashed or stored
         raise InvalidInputError("the arguments hold text that is no Unicode", code="arguments_invalid") from None

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
+from shared.contracts.complaints import complaints
 from shared.contracts.conversation_commands import (
     AgeApproval,
     AgentApprovalSubmitted,
@@ -231,19 +232,11 @@ def parse_envelope(body: bytes) -> CommandEnvelope:
     try:
         return envelope_adapter().validate_json(body)
     except ValidationError as failed:
-        errors = problems(failed)
+        errors = complaints(failed)
         if _version_in(body) > ENVELOPE_VERSION:
             message = "the envelope has a newer schema version than this code knows"
             raise RetryableError(message, code="schema_too_new") from failed
     raise InvalidInputError("the message is not a command envelope", errors, code="malformed_envelope")
-
-
-def problems(failed: ValidationError) -> list[dict[str, str]]:
-    """What was wrong where, without echoing what was sent."""
-    return [
-        {"pointer": "/" + "/".join(str(part) for part in error["loc"]), "message": error["msg"][:200]}
-        for error in failed.errors(include_url=False, include_input=False, include_context=False)[:20]
-    ]
 
 
 def _version_in(body: bytes) -> int:

@@ -34,11 +34,17 @@ class TransactionFacts(Shape):
     @field_validator("booked_on")
     @classmethod
     def _a_real_day(cls, value: str) -> str:
-        date.fromisoformat(value)
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("is no day of the calendar") from None
         return value
 
     @field_validator("descriptor", "group")
     @classmethod
     def _storable_text(cls, value: str) -> str:
-        value.encode()  # a lone surrogate cannot be hashed or stored: ValueError here is a clear 400
+        try:
+            value.encode()
+        except ValueError:
+            raise ValueError("holds half a surrogate pair, which cannot be stored") from None
         return value

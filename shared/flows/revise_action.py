@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from shared.actions import registry
 from shared.actions.action import Description
-from shared.errors import ForbiddenError
+from shared.errors import ForbiddenError, InvalidInputError
 from shared.guard.action_policy import ActionPolicy
 from shared.guard.disposition import Judgement, judge
 from shared.guard.reasons import REJECTED
@@ -30,7 +30,11 @@ def revised(action: Body, arguments: Body, *, policy: ActionPolicy | None) -> Re
     policy denies what it has become.
     """
     name = action["action"]
-    told = registry.valid_arguments(name, arguments)
+    try:
+        told = registry.valid_arguments(name, arguments)
+    except InvalidInputError as wrong:
+        errors = [{**one, "pointer": f"/edited_arguments{one['pointer']}"} for one in wrong.errors]
+        raise InvalidInputError(str(wrong), errors, code=wrong.code) from None
     money = registry.money_of(name, told)
     judged = judge(
         name,

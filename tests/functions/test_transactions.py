@@ -56,7 +56,7 @@ async def test_one_bad_row_refuses_all_and_is_named_by_its_line(app: App):
     assert (reply.status, reply.body["type"]) == (400, "urn:countersign:problem:rows_invalid")
     assert reply.body["errors"] == [
         {"pointer": "/rows/1/amount", "message": "line 3: has more decimals than its currency (2)"},
-        {"pointer": "/rows/1/booked_on", "message": "line 3: is not a valid value"},
+        {"pointer": "/rows/1/booked_on", "message": "line 3: is no day of the calendar"},
     ]
     assert (await app.call("list_transactions")).body["items"] == []
 
