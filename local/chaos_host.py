@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -80,9 +81,13 @@ class Victim:
         except (ValueError, KeyError, TypeError):
             raise JobFailedError(f"the host did not start again: see {self.folder}/host-{self._starts}.log") from None
 
-    def kill(self) -> None:
-        """kill -9: nothing in the process hears of it."""
+    def kill(self, *, outlived: bool = False) -> None:
+        """kill -9: nothing in the processes hears of it. outlived: its second app ends by itself, a moment later."""
+        children = _children_of(self._process) if self._process is not None and not outlived else []
         self._end(signal.SIGKILL)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
@@ -105,20 +110,25 @@ class Victim:
         return code
 
 
+def _children_of(process: subprocess.Popen[str]) -> list[int]:
+    """Process ids, where the system tells them."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(one) for one in listed.read_text().split()] if listed.exists() else []
+
+
 def call(
-    url: str,
-    method: str,
-    path: str,
-    body: Any = None,
-    *,
-    tenant: str,
-    key: str = "",
-    who: str = ANYBODY,
+    url: str, method: str, path: str, body: Any = None, *, tenant: str, key: str = "", who: str = ANYBODY
 ) -> tuple[int, Any]:
     """One request on a connection of its own: (status, JSON). `OSError` or `HTTPException` when nobody answers.
 
     who: "name; roles=role,role".
     """
+    status, content = exchange(url, method, path, body, tenant=tenant, key=key, who=who)
+    return status, json.loads(content) if content else None
+
+
+def exchange(url: str, method: str, path: str, body: Any, *, tenant: str, key: str, who: str) -> tuple[int, bytes]:
+    """The same, whatever the content is."""
     headers = {"X-Dev-Caller": f"{who}; tenants={tenant}", "Content-Type": "application/json"}
     if key:
         headers["Idempotency-Key"] = key
@@ -126,8 +136,7 @@ def call(
     try:
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         reply = connection.getresponse()
-        content = reply.read()
-        return reply.status, json.loads(content) if content else None
+        return reply.status, reply.read()
     finally:
         connection.close()
 

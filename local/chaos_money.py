@@ -13,6 +13,7 @@ from local.chaos_wishes import (
     ACCEPTED,
     ANSWERED,
     EFFECTED,
+    FROZEN_AT_TIMES,
     INTENDED,
     PAYEE,
     PAYER,
@@ -29,6 +30,8 @@ from shared.actions.tally import tally_doc_id
 BRIEFLY = ("message", "approval", "action")
 WHOLE = (*BRIEFLY, "audit", "parked", "run", "metric")
 ENDED = frozenset({"done", "refused", "cancelled", "denied"})
+AT_BANK = ("done", "refused")
+"""What the bank has said; its books have the same words."""
 EFFECT = ["effect_intent", "effect_outcome"]
 WAITED = "action_waiting"
 """For the bank, before or after the intent: people are told of it once, and of the outcome after it."""
@@ -103,8 +106,9 @@ def broken_promises(wishes: Sequence[Wish], seen: Seen) -> list[str]:
         step = step_of(wish, seen)
         if wish.accepted and step == UNDER_WAY:
             found.append(f"{wish.conversation}: the message was accepted and is nowhere")
-        if wish.answers and step in (ACCEPTED, WAITING):
-            found.append(f"{wish.conversation}: bob was told {wish.answers[0]['state']}, and it is at {step!r}")
+        said = {answer["state"] for answers in wish.answers.values() for answer in answers}
+        if (step == ACCEPTED and said) or (step == WAITING and said & {"approved", "rejected"}):
+            found.append(f"{wish.conversation}: a signer was told {sorted(said)}, and it is at {step!r}")
     return found[:SHOWN]
 
 
@@ -125,41 +129,59 @@ def wrong_at_end(data: Path, wishes: Sequence[Wish], bank: BankProcess) -> list[
 def _wrong_with(wish: Wish, seen: Seen) -> Iterator[str | bool]:
     """Each false when all is well."""
     yield from wish.refused
-    yield len(wish.answers) < 1 and "nobody was told of the signature"
-    yield any(one != wish.answers[0] for one in wish.answers) and f"bob was told different things: {wish.answers}"
+    yield set(wish.answers) != set(wish.signers) and f"only {sorted(wish.answers)} were told of their signatures"
+    for name, answers in wish.answers.items():
+        yield any(one != answers[0] for one in answers) and f"{name} was told different things: {answers}"
     paid = [one for one in seen.booked.values() if one.order["amount_minor"] == wish.amount_minor]
     action = seen.actions.get(wish.conversation)
     if action is None:
         yield f"no action, {len(paid)} transfers"
         return
-    approved = wish.decision == "approve"
-    effects = [one.transfer_id for one in paid if one.state == "done"]
-    yield len(paid) != approved and f"asked for once and {wish.decision}d, the bank has {len(paid)} transfers"
-    state, reference = ("done", effects[0] if effects else "nothing") if approved else ("cancelled", "")
-    yield action["state"] != state and f"the action is {action['state']} ({action['code']})"
+    state = action["state"]
+    yield state not in wish.ends and f"the action is {state} ({action['code']})"
+    booked = [one.state for one in paid]
+    yield booked != [state] * (state in AT_BANK) and f"the action is {state}, and the bank has {booked}"
+    reference = paid[0].transfer_id if paid else ""
     yield action["reference"] != reference and f"the reference is {action['reference']}, the bank's is {reference}"
-    yield any((one.order["from_account"], one.order["to_account"]) != (PAYER, PAYEE) for one in paid) and "wrong payee"
-    card = "consumed" if approved else "rejected"
-    yield seen.card(action).get("state") != card and f"the card is {seen.card(action).get('state')}"
+    ways = [(one.order["from_account"], one.order["to_account"]) for one in paid]
+    yield ways != [(PAYER, wish.payee)] * len(paid) and f"the money went {ways}"
+    yield from _wrong_on_record(wish, action, seen)
+
+
+def _wrong_on_record(wish: Wish, action: Mapping[str, Any], seen: Seen) -> Iterator[str | bool]:
+    """The card, the audit chain, and what alice was told."""
+    was_tried = action["state"] in AT_BANK
+    unused = "rejected" if wish.decision == "reject" else "superseded"
+    card = seen.card(action).get("state")
+    yield card != ("consumed" if was_tried else unused) and f"the card is {card}"
     told = seen.records(action)
-    yield told.count("approval_answered") != 1 and f"{told.count('approval_answered')} signatures on the record"
+    signed = told.count("approval_answered")
+    yield signed != len(wish.signers) and f"{signed} signatures on the record"
     steps = [what for what in told if what in (*EFFECT, WAITED)]
     waited = steps.count(WAITED)
-    in_order = [what for what in steps if what != WAITED] == EFFECT * approved and steps[-1:] != [WAITED]
-    yield (waited > 1 or not in_order) and f"on the record is {steps}"
+    in_order = [what for what in steps if what != WAITED] == EFFECT * was_tried
+    yield (waited > 1 or not in_order or (was_tried and steps[-1] == WAITED)) and f"on the record is {steps}"
     roles = sorted(one["role"] for one in seen.messages(wish.conversation))
     yield roles != ["assistant", *["notice"] * (1 + waited), "user"] and f"the conversation has {roles}, {steps}"
 
 
 def _wrong_in_sum(wishes: Sequence[Wish], seen: Seen, balances: Mapping[str, int]) -> Iterator[str]:
-    """The balances, and how the actions were counted."""
-    wanted = [wish.amount_minor for wish in wishes if wish.decision == "approve"]
-    moved = (START_MINOR - balances[PAYER], balances[PAYEE])
-    if moved != (sum(wanted), sum(wanted)):
-        yield f"{moved[0]} left {PAYER} and {moved[1]} reached {PAYEE}: it should be {sum(wanted)}"
+    """The balances, and how the actions were counted. What people reject is no action's end, and is not counted."""
+    done = {wish.amount_minor: wish for wish in wishes if _state(wish, seen) == "done"}
+    for account in (PAYEE, FROZEN_AT_TIMES):
+        paid = sum(amount for amount, wish in done.items() if wish.payee == account)
+        if balances[account] != paid:
+            yield f"{account} has {balances[account]}, and {paid} should have come"
+    if START_MINOR - balances[PAYER] != sum(done):
+        yield f"{START_MINOR - balances[PAYER]} left {PAYER}, and it should be {sum(done)}"
+    wanted = Counter(_state(wish, seen) for wish in wishes if wish.decision == "approve")
     counts = Counter[str]()
     for (_, id_), body in seen.kinds["metric"].found.items():
         for name, number in body["counts"].items() if id_.startswith(tally_doc_id("")) else ():
             counts[name.rpartition("|")[2]] += number
-    if counts != Counter(done=len(wanted)):
-        yield f"counted as {dict(counts)}, and {len(wanted)} were done"
+    if counts != wanted:
+        yield f"counted as {dict(counts)}, and there were {dict(wanted)}"
+
+
+def _state(wish: Wish, seen: Seen) -> str:
+    return str(seen.actions.get(wish.conversation, {}).get("state"))

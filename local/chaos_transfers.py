@@ -22,7 +22,7 @@ from local.chaos_host import ROOT, Victim, call
 from local.chaos_money import BRIEFLY, Seen, broken_promises, look, step_of, wrong_at_end, wrong_now
 from local.chaos_people import People
 from local.chaos_report import Kind, Report
-from local.chaos_wishes import ACCOUNTS, PAYER, SETTLED, STEPS, TENANT, TIMEOUT_MS, Plan, Wave, Wish
+from local.chaos_wishes import ACCOUNTS, FROZEN_AT_TIMES, PAYER, SETTLED, STEPS, TENANT, TIMEOUT_MS, Plan, Wave, Wish
 from local.sandbox_trouble import Trouble
 
 KIND = Kind("transfers", STEPS, "wishes")
@@ -83,16 +83,19 @@ def impatient_policy(folder: Path) -> Path:
 def _one_wave(playing: _Round, wave: Wave) -> None:
     victim, bank = playing.victim, playing.bank
     bank.meets(wave.trouble)
+    bank.freeze(FROZEN_AT_TIMES, "active")
     for wish in wave.wishes:
         people = People(wish, lambda: victim.url, playing.until)
         playing.people.append(people)
         people.start()
     _reach(playing, wave)
     bank.count()
+    if wave.freezes:
+        bank.freeze(FROZEN_AT_TIMES)
     time.sleep(wave.pause_seconds)
     if wave.bank != "lives":
         bank.kill()
-    victim.kill()
+    victim.kill(outlived=wave.is_outlived)
     _note_the_kill(playing)
     if wave.bank == "dies":
         bank.start()
@@ -138,7 +141,9 @@ def _finish(playing: _Round) -> None:
     bank.count()
     report.wrong += wrong_at_end(playing.data, playing.plan.wishes, bank)
     report.absorbed["orders sent to the bank again"] = max(0, bank.orders - len(bank.booked()))
-    report.absorbed["signatures given again"] = sum(max(0, len(one.answers) - 1) for one in playing.plan.wishes)
+    report.absorbed["signatures given again"] = sum(
+        len(answers) - 1 for wish in playing.plan.wishes for answers in wish.answers.values() if answers
+    )
 
 
 def _wait(playing: _Round) -> None:

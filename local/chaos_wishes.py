@@ -12,15 +12,18 @@ from local.sandbox_trouble import Trouble
 from shared.contracts.currencies import money_text
 
 TENANT = "chaos"
-PAYER, PAYEE = "acc-current", "Anna"
+PAYER, PAYEE, FROZEN_AT_TIMES = "acc-current", "Anna", "Berta"
 START_MINOR = 100_000_000
 ACCOUNTS = (
     Account(id=PAYER, owner_name="Household", currency="EUR", balance_minor=START_MINOR),
     Account(id=PAYEE, owner_name="Anna Kelly", currency="EUR", balance_minor=0),
+    Account(id=FROZEN_AT_TIMES, owner_name="Berta Holm", currency="EUR", balance_minor=0),
 )
-LARGEST_MINOR = 99_999
-"""Above it policy asks for two signatures."""
-REJECTED = 0.2
+ONE_SIGNS_MINOR, LARGEST_MINOR = 100_000, 300_000
+"""Above the first policy asks for two signatures."""
+REJECTED, TO_FROZEN, SPOKEN, OUTLIVED = 0.2, 0.2, 0.3, 0.3
+"""Shares: of wishes that the signer rejects, that go to the account that is frozen at times, and that are asked for in
+the second app's chat; of kills that the second app outlives for a moment."""
 
 UNDER_WAY = "message under way"
 ACCEPTED = "message accepted"
@@ -61,35 +64,52 @@ DEATHS: tuple[Fate, ...] = ("dies", "dies and comes back late")
 class Wish:
     """One person's wish for a transfer in a conversation of its own, and what the people in it were told.
 
-    decision: what the signer says. begun, accepted: the message was sent; was answered with 202. answers: to the
-    signer. refused: answers that nobody should get.
+    decision: what the first signer says. is_spoken: asked for in the second app's chat. begun, accepted: the message
+    was sent; was accepted. answers: to each signer. refused: answers that nobody should get.
     """
 
     conversation: str
     amount_minor: int
     decision: Literal["approve", "reject"]
+    payee: str = PAYEE
+    is_spoken: bool = False
     think_seconds: float = 0.0
     begun: bool = False
     accepted: bool = False
-    answers: list[dict[str, Any]] = field(default_factory=list)
+    answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
 
     @property
-    def message(self) -> dict[str, Any]:
-        """The body of the post."""
+    def words(self) -> str:
+        """What is asked for."""
         amount = money_text(self.amount_minor, "EUR").replace(",", "")
-        return {"message": f"transfer {amount} from {PAYER} to {PAYEE}"}
+        return f"transfer {amount} from {PAYER} to {self.payee}"
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """Whose answers it takes."""
+        return ("bob", "rita")[: 1 + (self.decision == "approve" and self.amount_minor > ONE_SIGNS_MINOR)]
+
+    @property
+    def ends(self) -> frozenset[str]:
+        """The states that its action may end in."""
+        if self.decision == "reject":
+            return frozenset({"cancelled"})
+        return frozenset({"done"} if self.payee == PAYEE else {"done", "refused", "cancelled"})
 
 
 class Wave(NamedTuple):
     """Wishes that come while the host is up, and the kill that ends it: when one of them stands at `aim`, and
-    `pause_seconds` later. bank: what becomes of it in the same moment."""
+    `pause_seconds` later. In the same moment: freezes: one payee's account is frozen, until the next wave; bank: what
+    becomes of it; is_outlived: the second app, which works on the same files, is left to end by itself."""
 
     wishes: Sequence[Wish]
     aim: str
     pause_seconds: float
     trouble: Trouble
+    freezes: bool
     bank: Fate
+    is_outlived: bool
 
 
 class Plan(NamedTuple):
@@ -120,18 +140,16 @@ def plan_of(seed: int, number: int, attempt: int, kills: int) -> Plan:
 def wishes_of(chance: Random, number: int) -> list[Wish]:
     """Each with an amount of its own, so that the bank's books name it."""
     amounts = chance.sample(range(100, LARGEST_MINOR), number)
-    decided = ["reject" if chance.random() < REJECTED else "approve" for _ in amounts]
-    if number > 1:
-        decided[:2] = ["approve", "reject"]
-    chance.shuffle(decided)
     return [
         Wish(
             f"talk-{place}",
             amount,
-            "approve" if decision == "approve" else "reject",
+            "reject" if chance.random() < REJECTED else "approve",
+            payee=FROZEN_AT_TIMES if chance.random() < TO_FROZEN else PAYEE,
+            is_spoken=chance.random() < SPOKEN,
             think_seconds=chance.uniform(0, 0.05),
         )
-        for place, (amount, decision) in enumerate(zip(amounts, decided, strict=True))
+        for place, amount in enumerate(amounts)
     ]
 
 
@@ -148,4 +166,6 @@ def _wave(aim: str, wishes: Sequence[Wish], chance: Random, shape: str) -> Wave:
         if chance.random() < BANK_DIES:
             bank = chance.choice(DEATHS)
     longest = latency / 1000 if aim in (INTENDED, EFFECTED) else 0.015
-    return Wave(wishes, aim, chance.uniform(0, longest), trouble, bank)
+    return Wave(
+        wishes, aim, chance.uniform(0, longest), trouble, chance.random() < 0.5, bank, chance.random() < OUTLIVED
+    )
