@@ -39,7 +39,8 @@ class Booked(NamedTuple):
 class BankProcess:
     """`with BankProcess(folder, accounts) as bank`: it serves at `bank.url`; `kill` and `start` as often as you like.
 
-    orders: how many it has been sent, as far as anybody has looked (`count`): it forgets them when it is killed.
+    process: None while it is down. orders: how many it has been sent, as far as anybody has looked (`count`): it
+    forgets them when it is killed.
     """
 
     def __init__(self, folder: Path, accounts: Sequence[Account]) -> None:
@@ -49,7 +50,7 @@ class BankProcess:
         self._counted = 0
         self._accounts = json.dumps([account.model_dump() for account in accounts])
         self._port = "0"
-        self._process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -61,7 +62,7 @@ class BankProcess:
     def start(self) -> None:
         """Until it listens, at the same address as before."""
         command = [sys.executable, "-m", "local.sandbox_bank", "--port", self._port, "--data", str(self.folder)]
-        self._process = subprocess.Popen(  # noqa: S603  our own module
+        self.process = subprocess.Popen(  # noqa: S603  our own module
             [*command, "--accounts", self._accounts, "--until-stdin-closes"],
             cwd=ROOT,
             env={**os.environ, "SANDBOX_BANK_TOKEN": TOKEN},
@@ -70,11 +71,11 @@ class BankProcess:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        running.add(self._process)
-        watchdog = threading.Timer(START_SECONDS, self._process.kill)
+        running.add(self.process)
+        watchdog = threading.Timer(START_SECONDS, self.process.kill)
         watchdog.start()
-        assert self._process.stdout is not None  # noqa: S101  a pipe was asked for
-        line = self._process.stdout.readline()
+        assert self.process.stdout is not None  # noqa: S101  a pipe was asked for
+        line = self.process.stdout.readline()
         watchdog.cancel()
         if not line:
             raise JobFailedError(f"the bank in {self.folder} did not start")
@@ -83,7 +84,7 @@ class BankProcess:
 
     def kill(self) -> None:
         """kill -9."""
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is None:
             return
         process.kill()

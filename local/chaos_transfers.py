@@ -29,6 +29,7 @@ KIND = Kind("transfers", STEPS, "wishes")
 POLL_SECONDS = 0.002
 REACH_SECONDS = 10.0
 """Until a wish stands where the kill is aimed at. Then it comes anyway."""
+LAST_ORDERS_SECONDS = 0.05
 LATE_SECONDS = 0.5
 DONE_SECONDS = 180.0
 """Until everything is done after the last restart: a bank in trouble is asked again after 2 s, 4 s, 8 s and so on."""
@@ -96,7 +97,7 @@ def _one_wave(playing: _Round, wave: Wave) -> None:
     if wave.bank != "lives":
         bank.kill()
     victim.kill(outlived=wave.is_outlived)
-    _note_the_kill(playing)
+    _note_the_kill(playing, wave)
     if wave.bank == "dies":
         bank.start()
     victim.start()
@@ -119,12 +120,14 @@ def _steps(wishes: Sequence[Wish], seen: Seen) -> Counter[str]:
     return Counter(step_of(wish, seen) for wish in wishes if wish.begun)
 
 
-def _note_the_kill(playing: _Round) -> None:
-    """Where everybody stands, and what is wrong already."""
-    report, seen = playing.report, look(playing.data, playing.bank)
-    report.kills.append(_steps(playing.plan.wishes, seen))
+def _note_the_kill(playing: _Round, wave: Wave) -> None:
+    """Where everybody stands; and what is wrong already, once the bank has done what it was asked for before."""
+    report, wishes = playing.report, playing.plan.wishes
+    report.kills.append(_steps(wishes, look(playing.data, playing.bank, BRIEFLY)))
+    time.sleep(wave.trouble.latency_ms / 1000 + LAST_ORDERS_SECONDS)
+    seen = look(playing.data, playing.bank)
     place = f"at kill {len(report.kills)}"
-    report.wrong += [f"{place}: {one}" for one in [*wrong_now(seen), *broken_promises(playing.plan.wishes, seen)]]
+    report.wrong += [f"{place}: {one}" for one in [*wrong_now(seen), *broken_promises(wishes, seen)]]
     report.absorbed["commands redelivered"] += redelivered(playing.data)
     report.absorbed["outboxes found unsent at a kill"] += unsent(playing.data)
 

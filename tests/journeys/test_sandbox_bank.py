@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from local.chaos_bank import TOKEN, BankProcess
+from local.sandbox_ledger import Account
 from shared.actions.breaker import BreakerRule
 from shared.actions.breaker_store import admit, probe_breakers, record
 from shared.adapters.embedded.document_store import SqliteDocumentStore
@@ -26,38 +24,17 @@ from shared.errors import RetryableError
 from shared.ports.action_backend import Effect, EffectUnknownError
 from shared.ports.document_store import Schemas
 from tests.bench import Clock
-from tests.journeys.hosts import ROOT, Reply, wait_for
+from tests.journeys.hosts import Reply, wait_for
 
 START_MINOR = 1_000_000
-ACCOUNTS = [
-    {"id": "acc-ada", "owner_name": "Ada Example", "currency": "EUR", "balance_minor": START_MINOR},
-    {"id": "acc-bob", "owner_name": "Bob Example", "currency": "EUR", "balance_minor": 0},
-]
-TOKEN = "play-money"  # noqa: S105
+ACCOUNTS = (
+    Account(id="acc-ada", owner_name="Ada Example", currency="EUR", balance_minor=START_MINOR),
+    Account(id="acc-bob", owner_name="Bob Example", currency="EUR", balance_minor=0),
+)
 
 
-class Bank:
-    """The bank in a process of its own, over one data folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "local.sandbox_bank", "--port", "0", "--data", str(self.folder),
-             "--accounts", json.dumps(ACCOUNTS)],
-            cwd=ROOT, env={**os.environ, "SANDBOX_BANK_TOKEN": TOKEN}, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        timer = threading.Timer(30, self.process.kill)
-        timer.start()
-        self.url = json.loads(self.process.stdout.readline())["url"]
-        timer.cancel()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
+class Bank(BankProcess):
+    """The bank in a process of its own, over one data folder; and its whole interface."""
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=10)
@@ -74,16 +51,16 @@ class Bank:
         order = {"from_account": "acc-ada", "to_account": "acc-bob", "amount_minor": amount_minor, "currency": "EUR"}
         return self.call("POST", "/v1/transfers", order, **{"Idempotency-Key": key})
 
-    def balances(self) -> tuple[int, int]:
+    def told(self) -> tuple[int, int]:
+        """Balances, as it tells them itself."""
         ada, bob = (self.call("GET", f"/v1/accounts/{one}").body["balance_minor"] for one in ("acc-ada", "acc-bob"))
         return ada, bob
 
 
 @pytest.fixture
 def bank(tmp_path: Path) -> Iterator[Bank]:
-    started = Bank(tmp_path / "bank")
-    yield started
-    started.kill()
+    with Bank(tmp_path / "bank", ACCOUNTS) as started:
+        yield started
 
 
 def test_the_same_key_fifty_times_from_ten_clients_moves_money_once(bank: Bank):
@@ -92,7 +69,7 @@ def test_the_same_key_fifty_times_from_ten_clients_moves_money_once(bank: Bank):
     assert {reply.status for reply in replies} == {201}
     assert len({json.dumps(reply.body) for reply in replies}) == 1
     assert sum("Idempotent-Replayed" not in reply.headers for reply in replies) == 1
-    assert bank.balances() == (START_MINOR - 100, 100)
+    assert bank.told() == (START_MINOR - 100, 100)
     assert bank.call("GET", "/admin/calls").body["POST /v1/transfers"] == 50
 
 
@@ -123,10 +100,10 @@ def test_what_was_answered_survives_a_kill_and_what_was_not_is_there_whole_or_no
             assert found[key].body == reply.body
         done = [key for key, reply in found.items() if reply.status == 200]
         assert {reply.status for reply in found.values()} <= {200, 404}
-        assert bank.balances() == (START_MINOR - 100 * len(done), 100 * len(done))
+        assert bank.told() == (START_MINOR - 100 * len(done), 100 * len(done))
         for key in keys:  # those that got no answer ask again: in all each is carried out once
             assert bank.transfer(key).status == 201
-        assert bank.balances() == (START_MINOR - 100 * len(keys), 100 * len(keys))
+        assert bank.told() == (START_MINOR - 100 * len(keys), 100 * len(keys))
         _start_afresh(bank)
 
 
@@ -193,7 +170,7 @@ async def test_dropped_after_the_work_the_look_up_says_done_and_nothing_is_done_
     assert effect is not None
     assert effect.state == "done"
     assert (await teller.attempt("k-1")) == effect
-    assert bank.balances() == (START_MINOR - 100, 100)
+    assert bank.told() == (START_MINOR - 100, 100)
     await teller.close()
 
 
@@ -213,11 +190,11 @@ async def test_a_bank_that_is_down_opens_the_breaker_and_one_ping_closes_it_agai
     bank.call("POST", "/admin/trouble", {})
     teller.clock.forward(seconds=20)
     assert await teller.probe() == {"bank": "closed"}
-    assert bank.balances() == (START_MINOR, 0)  # a probe is no transfer
+    assert bank.told() == (START_MINOR, 0)  # a probe is no transfer
     effect = await teller.attempt("k-1")
     assert effect is not None
     assert effect.state == "done"
-    assert bank.balances() == (START_MINOR - 100, 100)
+    assert bank.told() == (START_MINOR - 100, 100)
     await teller.close()
 
 
@@ -234,7 +211,7 @@ async def test_a_bank_killed_in_the_middle_of_orders_carries_each_out_once(bank:
     await teller.backend.close()
     teller.backend = HttpActionBackend(name="bank", base_url=bank.url, token=TOKEN)
     assert {effect.state for n in range(8) if (effect := await teller.attempt(f"k-{n}"))} == {"done"}
-    assert bank.balances() == (START_MINOR - 800, 800)
+    assert bank.told() == (START_MINOR - 800, 800)
     await teller.close()
 
 
