@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,18 @@ from tests.conformance.adapters import (
     Stores,
 )
 from tests.conformance.cosmos_live import divergence
+from tests.doubles.hurried_sdk import hurried
 
 
 def listed(adapters: Iterable[str]) -> list[Any]:
     """As parameters; one that needs an emulator or a live service is marked so."""
     return [pytest.param(name, marks=[pytest.mark.live] if name.endswith("-live") else []) for name in adapters]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hurried_sdks() -> Iterator[None]:
+    with hurried():
+        yield
 
 
 @pytest.fixture(params=listed(DOCUMENT_STORES))

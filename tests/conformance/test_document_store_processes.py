@@ -99,7 +99,8 @@ async def test_after_a_kill_what_was_confirmed_is_there_and_every_commit_is_whol
     assert child.stdout is not None
     confirmed = [child.stdout.readline().strip() for _ in range(200)]
     child.send_signal(signal.SIGKILL)
-    confirmed += child.communicate(timeout=10)[0].split()
+    confirmed += child.stdout.read().split()  # communicate() would lose what has been read ahead
+    child.communicate(timeout=10)
     store = opened(tmp_path)
     stored: set[str] = set()
     cursor = ""

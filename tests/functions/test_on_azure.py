@@ -16,6 +16,7 @@ from shared.errors import ConfigurationError
 from shared.settings import ADDRESSES, KEYS, NAMESPACES, settings_from
 from tests.bench import facts
 from tests.doubles.azure import Azure
+from tests.doubles.hurried_sdk import hurried
 from tests.functions.conftest import App
 
 LANE_FUNCTIONS = {
@@ -34,8 +35,9 @@ async def azure(app: App, settings: Callable[..., None]) -> AsyncIterator[Azure]
     made = Azure()
     await made.start()
     settings(**made.settings)
-    yield made
-    await bootstrap.shutdown()
+    with hurried():
+        yield made
+        await bootstrap.shutdown()
     await made.stop()
 
 
@@ -120,7 +122,7 @@ async def test_checkpoints_and_telemetry_reach_their_services(app: App, azure: A
 
 async def test_readiness_names_the_service_that_fails(app: App, azure: Azure):
     ready = await app.call("ready")
-    fine = dict.fromkeys(("store", "bus", "publisher", "checkpoints"), "ok")
+    fine = dict.fromkeys(("store", "bus", "publisher", "checkpoints", "action_policy"), "ok")
     assert (ready.status, ready.body["checks"]) == (200, fine)
     await azure.topic.stop()
     await azure.container.stop()
