@@ -198,7 +198,7 @@ async def test_it_is_alive_whatever_is_broken(app: App, settings: Callable[..., 
 
 async def test_ready_names_what_fails_and_why(app: App, monkeypatch: pytest.MonkeyPatch):
     good = await app.call("ready")
-    fine = {"store": "ok", "bus": "ok", "publisher": "ok", "checkpoints": "ok"}
+    fine = dict.fromkeys(("store", "bus", "publisher", "checkpoints", "action_policy"), "ok")
     assert (good.status, good.body["checks"]) == (200, fine)
     answers.Readiness.model_validate(good.body)
 
