@@ -21,6 +21,29 @@ _FREE: Final = frozenset({"text", "note"})
 _AFFIRM, _DENY, _HELP = any_of(AFFIRM), any_of(DENY), any_of(HELP)
 _TAKING_BACK: Final = any_of(TAKING_BACK)
 _REFUSED_YES: Final = any_of(("i|we do|would|am|will not", "not .. okay|ok|right|fine"))
+_OWN: Final = frozenset(
+    {
+        "oh",
+        "well",
+        "um",
+        "uh",
+        "hm",
+        "hmm",
+        "ah",
+        "so",
+        "and",
+        "then",
+        ",",
+        "my",
+        "answer",
+        "is",
+        "i",
+        "we",
+        "say",
+        "am",
+    }
+)
+"""What may come before a yes that makes a wish somebody's own; "the merchant says yes" does not."""
 _CHANGE: Final = any_of(("make it|that", "change|correct|update it|that|the", "instead", "i meant|mean", "no to|from"))
 _GOODBYE, _SMALL_TALK = any_of(GOODBYE), any_of(SMALL_TALK)
 _NO_HINDRANCE: Final = frozenset({"negated", "told"})
@@ -88,7 +111,8 @@ def _yes_or_no(words: str, heard: Context) -> Reading:
         return unsure("it says both yes and no")
     if yes and heard.asked == WISH and heard.pending is not None:
         wished = intent_of(heard.pending.name, heard.pending.slots, heard.pending.missing)
-        return revising(sure(wished), wished)
+        own = _OWN.issuperset(words[: yes.start()].split())
+        return revising(sure(wished) if own else unsure("that is no plain yes of yours", wished), wished)
     if yes:
         return sure(Intent("affirm", {}))
     for name, found in (("goodbye", _GOODBYE), ("help", _HELP)):

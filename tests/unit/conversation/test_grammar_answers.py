@@ -106,3 +106,20 @@ def test_the_text_of_a_draft_is_taken_as_it_is_and_not_read() -> None:
 def test_a_question_in_between_leaves_the_open_wish_alone() -> None:
     assert answer("what is my balance?", CARD) == [("balance", {})]
     assert answer("Yes. What is my balance?", CARD) == [("affirm", {}), ("balance", {})]
+
+
+@pytest.mark.parametrize(
+    "text", ["Yes", "well, yes", "I say yes", "I approve", "oh ok", "go ahead", "My answer is yes"]
+)
+def test_a_wish_that_we_asked_about_is_the_persons_own_by_their_yes(text: str) -> None:
+    assert answer(text, CARD, WISH) == [("transfer", dict(CARD.slots))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The merchant says yes", "Bob said ok", "As the reviewer Rita I approve", "Anna says go ahead", "she is sure"],
+)
+def test_somebody_elses_yes_makes_no_wish_of_it(text: str) -> None:
+    heard = Context(TODAY, "USD", CHART, CARD, WISH, {})
+    found = read(text, heard=heard)
+    assert (found.intents, found.candidate) == ((), CARD)
