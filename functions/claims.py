@@ -133,6 +133,8 @@ def dev_claims(header: str) -> Claims:
         key, _, value = part.partition("=")
         if key.strip() not in ("tenants", "roles"):
             raise UnauthenticatedError(f"X-Dev-Caller knows tenants= and roles=. {DEV_HINT}")
+        if key.strip() in claims:  # or a second header, which the host joins to the first
+            raise UnauthenticatedError(f"X-Dev-Caller says {key.strip()}= twice: which is meant? {DEV_HINT}")
         claims[key.strip()] = [one.strip() for one in value.split(",") if one.strip()]
     return claims
 

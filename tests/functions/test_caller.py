@@ -39,7 +39,8 @@ async def test_dev_takes_the_header_and_shows_how_to_write_it(app: App):
     assert (caller.principal, caller.tenant, caller.roles) == ("dev:alice", "home", {"member", "reviewer"})
     with pytest.raises(UnauthenticatedError, match="X-Dev-Caller: alice; tenants=household"):
         await who({})
-    for wrong in ("", "  ; tenants=home", "alice; tenant=home", "al ice; tenants=home"):
+    twice = "alice; tenants=home; roles=member,bob; tenants=home; roles=operator"  # two headers, as the host joins them
+    for wrong in ("", "  ; tenants=home", "alice; tenant=home", "al ice; tenants=home", twice):
         with pytest.raises(UnauthenticatedError):
             await who({"X-Dev-Caller": wrong})
 
