@@ -21,7 +21,7 @@ from benchmarks.statements import rows
 ROWS = 200
 TURNS = 10
 QUESTION = "How much did I spend on groceries in February 2026?"
-WISH = "Transfer 250 euros from acc-current to Anna"
+WISH = "Transfer 25 euros from acc-current to Anna"
 TIMERS = ("relay_outbox", "age_approvals", "probe_breakers", "continue_erasures", "purge_expired")
 
 type Counts = dict[str, Counted]

@@ -72,10 +72,12 @@ def play(plan: Plan, folder: Path, *, hurried: bool) -> Report:
 
 
 def impatient_policy(folder: Path) -> Path:
-    """The policy that ships, with less patience for the bank: a file in `folder`."""
+    """The policy that ships, with less patience for the bank, and each amount counting for itself, so that a plan knows
+    who has to sign: a file in `folder`."""
     shipped = yaml.load((ROOT / "policies" / "actions.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     shipped["breaker"] = BREAKER
-    shipped["actions"]["transfer_funds"]["timeout_ms"] = TIMEOUT_MS
+    transfers = shipped["actions"]["transfer_funds"]
+    transfers |= {"timeout_ms": TIMEOUT_MS, "cumulative_hours": 0}
     path = folder / "actions.yaml"
     path.write_text(json.dumps(shipped), encoding="utf-8")
     return path

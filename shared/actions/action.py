@@ -14,6 +14,7 @@ from shared.actions.life_cycle import FIRST_STATE, SETTLED, document_of
 from shared.approvals.card import digest_of
 from shared.contracts.identity import deterministic_id
 from shared.errors import TerminalError
+from shared.guard.disposition import NOTHING_LATELY
 from shared.guard.reasons import APPLIED, DEFERRED
 from shared.ports.document_store import Body, Document
 
@@ -165,11 +166,13 @@ def proposed(
     configuration: Mapping[str, str],
     at: str,
     mentions: Sequence[str] = (),
+    lately: Mapping[str, int] = NOTHING_LATELY,
 ) -> Document:
     """The `action` document of a wish, in the state that the judgement gives it: `denied`, `waiting` or `requested`.
 
     schema_version: `registry.schema_version_of(name)`, 0 for what is not listed. arguments: as `valid_arguments` gave
     them; of a denied wish, whatever could be understood. configuration: {"code_version", "configuration_version"}.
+    lately: what counted with it (`disposition.judge`).
     """
     digest = digest_of(
         tenant=tenant,
@@ -199,6 +202,7 @@ def proposed(
         "configuration": dict(configuration),
         "approval_id": action_id if judged.outcome == DEFERRED else "",
         "mentions": list(mentions),
+        "lately": dict(lately),
     }
     return document_of(partition, body)
 

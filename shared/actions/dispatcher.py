@@ -135,6 +135,7 @@ def _judged(body: Body, card: Body | None, policy: ActionPolicy | None, roles: f
         requester_roles=roles,
         amount_minor=money.amount_minor if money else None,
         currency=money.currency if money else "",
+        lately=body.get("lately", {}),
         edited=bool(card and card.get("edited_by")),
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from shared.contracts.answers import Answer, Instant
 
 ActionState = Literal[
@@ -39,6 +41,7 @@ class Action(Answer):
     decision: of the guard on the wish. reference: the backend's own id of what it did. result: small facts.
     records: sequences of the audit records that it is sealed in. compensation: how a person undoes it; undo: by
     which action, null when there is none. waits_for: its backend, while it is on its way there, else null.
+    lately: minor units by currency that were asked for shortly before and count with it.
     message_id: what asked for it. intent_run: the run that recorded the intent, "" before it.
     """
 
@@ -74,6 +77,7 @@ class Action(Answer):
     attempts: int
     finished_at: Instant
     mentions: list[str]
+    lately: dict[str, int] = Field(default_factory=dict)
     records: list[int]
     compensation: str
     undo: Undo | None = None

@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
     "stream_event": Kind(1, 7),  # what one commit told the conversation's stream
     "approval": Kind(1),  # a card for one exact action
     "action": Kind(1),  # an effect on the world, from wish to outcome
+    "outgoing": Kind(1, 7),  # which actions were asked for lately; gone with the policy's window
     "budget": Kind(1),  # what a category may cost in a month
     "preference": Kind(1),  # a person's notification settings
     "draft": Kind(1),  # a text for a person to send, or not

@@ -18,6 +18,7 @@ from shared.delivery.handling import Left, Outcome, Work
 from shared.errors import InvalidInputError, StateConflictError
 from shared.flows import approval_steps as steps
 from shared.flows import revise_action
+from shared.flows.outgoing_lately import Outgoing
 from shared.flows.revise_action import Revision
 from shared.guard.action_policy import ActionPolicy
 from shared.guard.approvers import REJECT, Terms, stricter
@@ -36,6 +37,7 @@ class _Answered(NamedTuple):
     card: Document
     action: Document | None
     """The action, when it was edited."""
+    outgoing: Sequence[Document] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,13 @@ class AnswerApprovalFlow:
                 "there is no policy to judge by, so nothing can be signed now: the card waits, and can be turned down",
                 code="policy_context_missing",
             )
-        return _outcome(work, card, self._answered(work, card, action, signer))
+        return _outcome(work, card, await self._answered(work, card, action, signer))
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:
         del command, documents, run, reason  # an answer never travels on a lane, so it is never parked
         return Left()
 
-    def _answered(self, work: Work, card: Document, action: Document, signer: Signer) -> _Answered:
+    async def _answered(self, work: Work, card: Document, action: Document, signer: Signer) -> _Answered:
         answer: AnswerApproval = work.command.payload
         arguments, said = answer.edited_arguments, {"rationale": answer.rationale, "at": work.at}
         if answer.decision == REJECT:
@@ -80,11 +82,15 @@ class AnswerApprovalFlow:
             return _Answered(life_cycle.rejected(card, signer, **said), None)
         if arguments is None:
             return _Answered(life_cycle.signed(card, signer, **said), None)
-        revised = revise_action.revised(action.body, arguments, policy=self.policy)
+        outgoing = Outgoing(work, self.policy)
+        lately = await outgoing.lately(action.body["action"], but=[action.body["action_id"]])
+        revised = revise_action.revised(action.body, arguments, policy=self.policy, lately=lately)
         if revised.arguments == card.body["arguments"]:
             return _Answered(life_cycle.signed(card, signer, **said), None)
         after = life_cycle.edited(card, _edit(card.body, revised, signer), signer, **said)
-        return _Answered(after, _edited_action(action, revised, digest=after.body["digest"], at=work.at))
+        edited = _edited_action(action, revised, digest=after.body["digest"], at=work.at)
+        outgoing.counts(edited)
+        return _Answered(after, edited, outgoing.writes())
 
 
 def _edit(card: Body, revised: Revision, signer: Signer) -> Edit:
@@ -123,7 +129,7 @@ def _edited_action(action: Document, revised: Revision, *, digest: str, at: str)
         at=at,
     )
     mentions = list(dict.fromkeys([*action.body["mentions"], *revised.mentions]))  # what it told of is still in it
-    return changed._replace(body={**changed.body, "mentions": mentions})
+    return changed._replace(body={**changed.body, "mentions": mentions, "lately": dict(revised.lately)})
 
 
 def _differences(before: Sequence[tuple[str, str]], after: Sequence[tuple[str, str]], signer: Signer) -> list[str]:
@@ -155,7 +161,7 @@ def _outcome(work: Work, before: Document, after: _Answered) -> Outcome:
     return Outcome(
         run=moved_to(with_stages(work.run, [done]), "Completed", at=at),
         entries=_entries(work, before.body, after),
-        writes=[after.card, *([after.action] if after.action else [])],
+        writes=[after.card, *([after.action] if after.action else []), *after.outgoing],
         commands=[submitted],
         merges=[steps.telling(body, run=work.run, now=work.now)],
         answer={

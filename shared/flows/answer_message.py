@@ -17,6 +17,7 @@ from shared.conversation.turn_metrics import Measured, counted
 from shared.delivery.handling import Left, Outcome, Work
 from shared.flows import by_grammar, by_model
 from shared.flows.by_model import STANDARD, ModelLimits
+from shared.flows.outgoing_lately import Outgoing
 from shared.flows.turn import Book, Draft, Happened, Said, Turn, finishing, nobody_listens, turn_of
 from shared.flows.turn_record import answered, judgement_told, skipped
 from shared.flows.wishes import MAX_WISHES, Granted, granted, outcomes, weighed
@@ -69,9 +70,11 @@ class AnswerMessageFlow:
         book = Book(turn, said=self.said, happened=self.happened)
         await book.began()
         draft = await self._draft(turn, book)
-        wishes = await self._judged(turn, book, draft)
+        outgoing = Outgoing(work, self.policy)
+        wishes = await self._judged(turn, book, draft, outgoing)
         text = await _spoken(book, draft, wishes)
         outcome = answered(turn, book, draft, wishes, text=text, disposition=self._disposition, policy=self.policy)
+        outcome.writes.extend(outgoing.writes())
         measured = Measured(
             self.configuration["configuration_version"],
             round((self.clock() - begun) * 1000),
@@ -136,17 +139,20 @@ class AnswerMessageFlow:
             draft = await by_grammar.drafted(turn, book, self.advisors, acting=False)
         return draft._replace(degraded=True)
 
-    async def _judged(self, turn: Turn, book: Book, draft: Draft) -> list[Granted]:
+    async def _judged(self, turn: Turn, book: Book, draft: Draft, outgoing: Outgoing) -> list[Granted]:
         """What the guard makes of each wish, as one stage."""
         if not draft.wishes:
             return []
         name = await book.entered("guard")
         made: list[Granted] = []
+        gone = [one.action.body["action_id"] for one in draft.gone]
         for number, wish in enumerate(draft.wishes[:MAX_WISHES]):
             waiting = len(turn.conversation["open_approvals"]) - len(draft.gone)
             waiting += sum(one.card is not None for one in made)
-            one = weighed(wish, turn, self.policy)
+            one = weighed(wish, turn, self.policy, lately=await outgoing.lately(wish.action, but=gone))
             made.append(granted(turn, one, number, configuration=self.configuration, waiting=waiting))
+            if made[-1].action is not None:
+                outgoing.counts(made[-1].action)
         first = made[0].weighed.judged
         code = first.reason_codes[0] if first else "arguments_invalid"
         asks = any(one.action is None or (one.card is not None) for one in made)

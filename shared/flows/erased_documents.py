@@ -48,6 +48,7 @@ def action_left(document: Document, *, at: str) -> Document:
         **body,
         **NO_SUBJECT,
         "result": {},
+        "lately": {},
         "mentions": [],
         "detail": _blank(body["detail"]),
         "state": state,

@@ -173,7 +173,7 @@ WITH_TRANSACTIONS = frozenset({"merchant", "category", "memory", "counter", "pro
 """Statistics: found by id from each transaction, or under one fixed id; see `erasure_statistics`."""
 WITH_TURNS = frozenset({"conversation", "message", "stream_event", "approval", "action", "draft"})
 """Found from the messages that tell of the transactions; see `erasure_of_conversations`."""
-KEPT_IN_PART = frozenset({"ingestion", "budget", "preference", "metric"})
+KEPT_IN_PART = frozenset({"ingestion", "budget", "preference", "metric", "outgoing"})
 """They name at most ids. (A person's preferences go with the person.)"""
 ALTERED_IN_WHOLE: Mapping[str, Rule] = {"transaction": _TRANSACTION, "audit": _AUDIT, "run": _RUN}
 KEPT_ALWAYS = frozenset({"audit_head", "receipt", "erasure", "membership", "tenant", "outbox", "breaker"})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from shared.actions import registry
 from shared.actions.action import Description
 from shared.errors import ForbiddenError, InvalidInputError
 from shared.guard.action_policy import ActionPolicy
-from shared.guard.disposition import Judgement, judge
+from shared.guard.disposition import NOTHING_LATELY, Judgement, judge
 from shared.guard.reasons import REJECTED
 from shared.ports.document_store import Body
 
@@ -21,10 +22,14 @@ class Revision(NamedTuple):
     judged: Judgement
     description: Description
     mentions: tuple[str, ...]
+    lately: Mapping[str, int]
 
 
-def revised(action: Body, arguments: Body, *, policy: ActionPolicy | None) -> Revision:
-    """`action` (the stored body) with `arguments` in place of its own; who asked stays who asked.
+def revised(
+    action: Body, arguments: Body, *, policy: ActionPolicy | None, lately: Mapping[str, int] = NOTHING_LATELY
+) -> Revision:
+    """`action` (the stored body) with `arguments` in place of its own; who asked stays who asked. lately: what counts
+    with it.
 
     `InvalidInputError("arguments_invalid")` when they do not fit the action; `ForbiddenError("edit_denied")` when
     policy denies what it has become.
@@ -43,6 +48,7 @@ def revised(action: Body, arguments: Body, *, policy: ActionPolicy | None) -> Re
         requester_roles=action["requester_roles"],
         amount_minor=money.amount_minor if money else None,
         currency=money.currency if money else "",
+        lately=lately,
         edited=told != action["arguments"],
     )
     if judged.outcome == REJECTED:
@@ -54,4 +60,5 @@ def revised(action: Body, arguments: Body, *, policy: ActionPolicy | None) -> Re
         judged=judged,
         description=registry.described(name, told),
         mentions=registry.mentions_of(name, told),
+        lately=lately,
     )

@@ -10,16 +10,18 @@ from typing import Any, NamedTuple
 
 from shared.actions import life_cycle, registry
 from shared.actions.action import action_id_of, proposed
+from shared.actions.outgoing import UNTOLD
 from shared.approvals.card import Card, requested
 from shared.approvals.record import requested_entry
 from shared.audit.record import Entry
+from shared.contracts.currencies import money_text
 from shared.conversation import wording
 from shared.conversation.documents import MAX_OPEN_APPROVALS
 from shared.errors import InvalidInputError
 from shared.flows.stored_action import request_of
 from shared.flows.turn import Turn
 from shared.guard.action_policy import ActionPolicy
-from shared.guard.disposition import Judgement, judge
+from shared.guard.disposition import NOTHING_LATELY, Judgement, judge
 from shared.guard.reasons import APPLIED, DEFERRED, REASONS, REJECTED
 from shared.ports.document_store import Body, Document
 from shared.specialists.advisor import Wish
@@ -30,12 +32,14 @@ MAX_WISHES = 3
 
 
 class Weighed(NamedTuple):
-    """A wish as the guard sees it. problem: why it cannot be judged as it stands, a sentence; then `judged` is None."""
+    """A wish as the guard sees it. problem: why it cannot be judged as it stands, a sentence; then `judged` is None.
+    lately: what counted with it."""
 
     wish: Wish
     arguments: Body
     judged: Judgement | None
     problem: str = ""
+    lately: Mapping[str, int] = NOTHING_LATELY
 
 
 class Granted(NamedTuple):
@@ -49,7 +53,9 @@ class Granted(NamedTuple):
     command: dict[str, Any] | None = None
 
 
-def weighed(wish: Wish, turn: Turn, policy: ActionPolicy | None) -> Weighed:
+def weighed(
+    wish: Wish, turn: Turn, policy: ActionPolicy | None, *, lately: Mapping[str, int] = NOTHING_LATELY
+) -> Weighed:
     """Valid arguments, then the judgement; what is not in the registry is judged as it came, to be denied on record."""
     arguments: Body = dict(wish.arguments)
     if wish.action in registry.ACTIONS:
@@ -65,8 +71,9 @@ def weighed(wish: Wish, turn: Turn, policy: ActionPolicy | None) -> Weighed:
         requester_roles=turn.message.body["roles"],
         amount_minor=money.amount_minor if money else None,
         currency=money.currency if money else "",
+        lately=lately,
     )
-    return Weighed(wish, arguments, judged)
+    return Weighed(wish, arguments, judged, lately=lately)
 
 
 def granted(turn: Turn, one: Weighed, number: int, *, configuration: Mapping[str, str], waiting: int) -> Granted:
@@ -89,7 +96,7 @@ def granted(turn: Turn, one: Weighed, number: int, *, configuration: Mapping[str
         work.partition,
         action.body,
         judged=one.judged,
-        card=Card(shown.title, shown.what, why, one.wish.evidence, shown.effects),
+        card=Card(shown.title, shown.what, why, (*one.wish.evidence, *_together(one)), shown.effects),
         tenant=work.command.tenant,
         requested_by=turn.message.body["author"],
         now=work.now,
@@ -130,7 +137,18 @@ def _action(turn: Turn, one: Weighed, judged: Judgement, number: int, configurat
         configuration=configuration,
         at=work.at,
         mentions=registry.mentions_of(one.wish.action, one.arguments),
+        lately=one.lately,
     )
+
+
+def _together(one: Weighed) -> list[str]:
+    """What the card says of amounts that count together."""
+    if one.judged is None or "several_together" not in one.judged.reason_codes:
+        return []
+    amounts = sorted((currency, amount) for currency, amount in one.lately.items() if currency != UNTOLD)
+    told = [money_text(amount, currency) for currency, amount in amounts]
+    before = " and ".join([*told, *(["an amount that nobody can tell"] if UNTOLD in one.lately else [])])
+    return [f"{before} was asked for shortly before this; together it takes two people's signatures."]
 
 
 def _entry(what: str, turn: Turn, action: Document, **payload: Any) -> Entry:

@@ -45,7 +45,8 @@ class ActionRule:
     approval: `always`; `above_minor` (above `approval_above_minor`); `unless_role` (whoever asks has `role`
     already); `never`. two_people_above_minor: above it the quorum is two. deny_above_minor: above it nobody can allow
     it. requester_may_sign: `never`, `first` (as one of two), `alone`. two_people_after_edit: once somebody has edited a
-    card, the quorum is two, of whom the editor may be one.
+    card, the quorum is two, of whom the editor may be one. cumulative_hours: what the tenant has asked for within so
+    many hours counts with it for the limits above which people sign; 0: each amount counts alone.
     backend: "" is our own store. give_up_seconds: after that an unconfirmed effect is a person's to look into.
     allowed: argument name to the values that it may have.
     """
@@ -61,6 +62,7 @@ class ActionRule:
     deny_above_minor: Limits | None
     requester_may_sign: str
     two_people_after_edit: bool
+    cumulative_hours: int
     warn_seconds: int
     escalate_seconds: int
     expires_seconds: int
@@ -124,6 +126,7 @@ def _rule(name: str, line: ActionLine, shape: ActionPolicyDocument) -> ActionRul
         deny_above_minor=_frozen(line.deny_above_minor),
         requester_may_sign=line.requester_may_sign,
         two_people_after_edit=line.two_people_after_edit,
+        cumulative_hours=line.cumulative_hours,
         warn_seconds=times.warn_minutes * 60,
         escalate_seconds=times.escalate_minutes * 60,
         expires_seconds=times.expires_minutes * 60,

@@ -55,6 +55,7 @@ class ActionLine(Shape):
     deny_above_minor: Limits | None = None
     requester_may_sign: Literal["never", "first", "alone"] = "never"
     two_people_after_edit: bool = True
+    cumulative_hours: Annotated[int, Field(ge=0, le=168)] = 24
     times: TimeLines | None = None
     backend: OptionalName = ""
     timeout_ms: Annotated[int, Field(ge=100, le=30_000)] = 5_000

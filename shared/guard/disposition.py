@@ -6,6 +6,8 @@ The judgement comes from policy alone. What an agent, a message or a model says 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from shared.guard.action_policy import ActionPolicy, ActionRule, limit_of
@@ -18,6 +20,7 @@ APPROVED_BY_HUMAN: Final = "approved_by_human"
 REJECTED_BY_HUMAN: Final = "rejected_by_human"
 APPLIED_ALONE: Final = "applied"
 
+NOTHING_LATELY: Final[Mapping[str, int]] = MappingProxyType({})
 RISKS: Final = ("low", "medium", "high", "critical")
 _MAY_SIGN: Final = ("never", "first", "alone")
 _IMPLIED: Final = {"member": frozenset({"member", "reviewer"})}
@@ -51,12 +54,14 @@ def judge(
     requester_roles: Collection[str],
     amount_minor: int | None = None,
     currency: str = "",
+    lately: Mapping[str, int] = NOTHING_LATELY,
     edited: bool = False,
 ) -> Judgement:
     """The judgement on one wish. Without a policy nothing but advice is given.
 
-    amount_minor, currency: the money that the action is about (`registry.money_of`), None for none. edited: whether
-    somebody has changed on its card what was asked for.
+    amount_minor, currency: the money that the action is about (`registry.money_of`), None for none. lately: minor units
+    by currency that the tenant has asked for within the policy's window, without this. edited: whether somebody has
+    changed on its card what was asked for.
     """
     if policy is None:
         return _rejected(("policy_context_missing",), None, "")
@@ -65,7 +70,8 @@ def judge(
         return _rejected(("external_action_denied",), rule, policy.version)
     if rule is None:
         return _rejected(("action_not_listed",), None, policy.version)
-    wish = _Wish(arguments, requester_roles, amount_minor, currency)
+    together = lately if rule.cumulative_hours else NOTHING_LATELY
+    wish = _Wish(arguments, requester_roles, amount_minor, currency, together)
     denials = dict.fromkeys(_denials(rule, policy, wish))
     if denials:
         return _rejected(strictest_first(denials), rule, policy.version)
@@ -107,6 +113,7 @@ class _Wish(NamedTuple):
     roles: Collection[str]
     amount_minor: int | None
     currency: str
+    lately: Mapping[str, int]
 
 
 def _denials(rule: ActionRule, policy: ActionPolicy, wish: _Wish) -> Iterator[str]:
@@ -130,7 +137,7 @@ def _causes(rule: ActionRule, wish: _Wish) -> Iterator[str]:
         yield "approval_always"
     elif rule.approval == "unless_role" and not has_role(wish.roles, rule.role):
         yield "approval_without_role"
-    elif rule.approval == "above_minor" and _is_above(rule.approval_above_minor, wish):
+    elif rule.approval == "above_minor" and _is_above_together(rule.approval_above_minor, wish):
         yield "approval_above_limit"
 
 
@@ -138,6 +145,8 @@ def _causes_of_two(rule: ActionRule, wish: _Wish, *, edited: bool) -> Iterator[s
     """Why the quorum is two, whatever else the rule says."""
     if _is_above(rule.two_people_above_minor, wish):
         yield "two_people_needed"
+    elif _is_above_together(rule.two_people_above_minor, wish):
+        yield "several_together"
     if edited and rule.two_people_after_edit:
         yield "edited_by_person"
 
@@ -147,6 +156,16 @@ def _is_above(limits: Mapping[str, int] | None, wish: _Wish) -> bool:
     if limits is None:
         return False
     return wish.amount_minor is None or abs(wish.amount_minor) > limit_of(limits, wish.currency)
+
+
+def _is_above_together(limits: Mapping[str, int] | None, wish: _Wish) -> bool:
+    """Whether the amount is, with what was asked for lately. Amounts of several currencies count as parts of their
+    limits: half of one and two thirds of another are above."""
+    if limits is None or wish.amount_minor is None:
+        return limits is not None
+    amounts = {**wish.lately, wish.currency: wish.lately.get(wish.currency, 0) + abs(wish.amount_minor)}
+    parts = [(amount, limit_of(limits, currency)) for currency, amount in amounts.items() if amount]
+    return not all(limit for _, limit in parts) or sum(Fraction(*part) for part in parts) > 1
 
 
 def _judged(rule: ActionRule, version: str, outcome: str, codes: tuple[str, ...], disposition: str) -> Judgement:

@@ -124,6 +124,9 @@ REASONS: Final[dict[str, Reason]] = {
     "approval_above_limit": Reason("Info", DEFERRED, "The amount is above what is done without a signature."),
     "approval_without_role": Reason("Info", DEFERRED, "Whoever asks lacks the role that could do it alone."),
     "two_people_needed": Reason("Info", DEFERRED, "The amount takes the signatures of two different people."),
+    "several_together": Reason(
+        "Info", DEFERRED, "Together with what was asked for lately the amount takes two different people's signatures."
+    ),
     "edited_by_person": Reason("Info", DEFERRED, "Somebody edited the card, so two different people must sign it."),
     "action_allowed": Reason("Info", APPLIED, "The policy lets this action be done without a signature."),
     # why a card takes no answer, or allows nothing

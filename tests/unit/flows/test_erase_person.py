@@ -91,7 +91,8 @@ async def test_the_person_can_go_on_in_the_same_conversation(home: Household):
     await home.erase(principal=ALICE)
     listed = await conversations(home.delivery, TENANT, principal=ALICE, limit=10, cursor="")
     assert {one["conversation_id"] for one in listed["items"]} == {"alices", "alices-other"}
-    assert "waits for the signature" in await home.say("transfer 50 EUR to Jo")
+    home.bench.clock.forward(hours=25)  # within a day an erased transfer counts as one that nobody can tell
+    assert "waits for the signature of somebody" in await home.say("transfer 50 EUR to Jo")
     assert [one["turn"] for one in await home.messages()] == [turns, turns]
     await home.answer(await home.open_card(), RALF)
     assert home.bank.performed == 2

@@ -160,7 +160,7 @@ TAMPERED = {
     "the payee": _in(action_doc_id, lambda body: body["arguments"].update(to_account="landlore")),
     "who asked": _in(action_doc_id, lambda body: body.update(requested_by="alicf")),
     "that it needed a card": _in(action_doc_id, lambda body: body.update(decision="Applied", approval_id="")),
-    "its digest": _in(action_doc_id, lambda body: body.update(digest="0" + body["digest"][1:])),
+    "its digest": _in(action_doc_id, lambda body: body.update(digest=body["digest"][::-1])),
     "the turn": _in(action_doc_id, lambda body: body.update(turn=2)),
     "its records": _in(action_doc_id, lambda body: body.update(records=body["records"][:-1])),
     "the card's quorum": _in(approval_doc_id, lambda body: body.update(quorum=0)),
@@ -251,6 +251,18 @@ async def test_an_edit_signed_by_one_is_superseded_once_policy_asks_for_two(benc
     await recorded(bench, [edited], [], "approval_edited", card.body)
     assert await _refused(bench, backend, action_id) == "policy_stricter"
     assert (await card_of(bench, action_id))["superseded_why"] == "policy_stricter"
+
+
+async def test_what_counted_with_it_when_it_was_asked_for_counts_under_todays_policy_too(
+    bench: Bench, backend: FakeBank
+):
+    action_id = await wish(bench, rules=action_policy(cumulative_hours=0))
+    stored = await bench.store.read(TENANT, action_doc_id(action_id))
+    assert stored is not None
+    together = stored._replace(body={**stored.body, "lately": {"EUR": 99_999}})
+    await recorded(bench, [together], [], "action_proposed", stored.body)
+    await sign(bench, action_id, "bob")
+    assert await _refused(bench, backend, action_id) == "policy_stricter"
 
 
 async def test_a_looser_policy_of_today_changes_nothing_that_was_agreed(bench: Bench, backend: FakeBank):

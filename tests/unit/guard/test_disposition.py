@@ -69,6 +69,35 @@ def test_a_transfer_waits_for_one_reviewer_and_above_the_limit_for_two():
     assert small.requester_may_sign == "never"
 
 
+@pytest.mark.parametrize(
+    ("lately", "amount", "quorum"),
+    [
+        ({}, 100_000, 1),
+        ({"EUR": 95_000}, 5_000, 1),
+        ({"EUR": 95_001}, 5_000, 2),
+        ({"GBP": 40_000}, 50_000, 1),  # half and half
+        ({"GBP": 40_000}, 50_001, 2),
+        ({"USD": 33_334, "CHF": 33_334}, 33_333, 2),
+        ({"USD": 33_333, "CHF": 33_333}, 33_333, 1),
+        ({"BRL": 1}, 1, 2),  # a currency that no limit names
+        ({"": 1}, 1, 2),  # what nobody can tell any more
+    ],
+)
+def test_what_was_asked_for_lately_counts_with_it_to_the_last_cent(lately: dict[str, int], amount: int, quorum: int):
+    told = {"policy": action_policy(), "requester_roles": MEMBER, "amount_minor": amount, "currency": "EUR"}
+    judged = judge("transfer_funds", {}, lately=lately, **told)
+    assert (judged.quorum, "several_together" in judged.reason_codes) == (quorum, quorum == 2)
+    alone = judge("transfer_funds", {}, lately=lately, **{**told, "policy": action_policy(cumulative_hours=0)})
+    assert alone.quorum == 1
+
+
+def test_many_amounts_that_need_nobody_need_somebody_together():
+    rules = {"approval": "above_minor", "approval_above_minor": {"EUR": 5_000}}
+    told = {"policy": action_policy(**rules), "requester_roles": MEMBER, "amount_minor": 3_000, "currency": "EUR"}
+    assert judge("transfer_funds", {}, **told).outcome == "Applied"
+    assert judge("transfer_funds", {}, lately={"EUR": 3_000}, **told).outcome == "Deferred"
+
+
 def test_an_edited_card_takes_two_people_where_policy_says_so_and_by_default():
     def after_edit(name: str, roles: tuple[str, ...] = ("member",), **rules: Any) -> tuple[int, bool]:
         judged = judge(
