@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TELEMETRY_CAPACITY = 10_000
 AZURE_OPENAI_HOSTS = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
+AZURE_OPENAI_SCOPE = "https://cognitiveservices.azure.com/.default"
 
 
 class Connections:
@@ -133,24 +134,27 @@ class Connections:
         return {"bank": self.seen(bank, "bank", ("perform", "find", "state_of"))}
 
     def model(self) -> LanguageModel | None:
-        """The language model that the settings name, or None: then the grammar speaks alone."""
+        """The language model that the settings name, or None: then the grammar speaks alone. One on Azure without a
+        key is asked with the app's identity."""
         told = self._told
         if not told.model:
             return None
         from shared.adapters.web.language_model import OpenAILanguageModel
 
+        host = urlsplit(told.openai_base_url).hostname or ""
+        on_azure = host.endswith(AZURE_OPENAI_HOSTS)
+        by_identity = self._entra.tokens(AZURE_OPENAI_SCOPE) if on_azure and not told.openai_api_key else ""
         model = OpenAILanguageModel(
             name=told.model,
             fallback=told.model_fallback,
-            api_key=told.openai_api_key,
+            api_key=told.openai_api_key or by_identity,
             base_url=told.openai_base_url,
         )
         if self._tracer is UNTRACED:
             return model
         from shared.adapters.opentelemetry.ports import TracedLanguageModel
 
-        host = urlsplit(told.openai_base_url).hostname or ""
-        provider = "azure.ai.openai" if host.endswith(AZURE_OPENAI_HOSTS) else "openai"
+        provider = "azure.ai.openai" if on_azure else "openai"
         return TracedLanguageModel(model, self._tracer, provider=provider, address=host)
 
     def seen[P](self, port: P, name: str, methods: Sequence[str]) -> P:

@@ -69,7 +69,7 @@ class Settings:
     model_fallback: str  # MODEL_FALLBACK: asked once when the first does not answer
     model_timeout_ms: int  # MODEL_TIMEOUT_MS: of a whole turn with the model
     model_max_output_tokens: int  # MODEL_MAX_OUTPUT_TOKENS: of a whole turn
-    openai_api_key: str  # OPENAI_API_KEY
+    openai_api_key: str  # OPENAI_API_KEY; without one, a model on Azure is asked with the app's identity
     openai_base_url: str  # OPENAI_BASE_URL: a compatible endpoint, or https://<resource>.openai.azure.com/openai/v1/
     bank_url: str  # BANK_URL: "" for no bank; then transfers are denied, and nothing else
     bank_token: str  # BANK_TOKEN
@@ -144,7 +144,7 @@ def _check_azure(environment: Mapping[str, str], *, in_azure: bool) -> None:
     """On Azure every service has its address, and nothing but the app's identity opens it: there is no disk to fall
     back on, and a key in a setting is a key that somebody has."""
     schemes = ("https",) if in_azure else ("https", "http")
-    for name in ADDRESSES:
+    for name in (*ADDRESSES, "OPENAI_BASE_URL"):
         told = environment.get(name, "")
         if told and not (urlsplit(told).hostname and urlsplit(told).scheme in schemes):
             raise ConfigurationError(f"{name} takes an address, {' or '.join(schemes)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +28,21 @@ class EntraCredential:
         if self._made is None:
             self._made = self._make()
         return self._made
+
+    def tokens(self, scope: str) -> Callable[[], Awaitable[str]]:
+        """A function that gives a token for `scope`: the same until it is about to expire, then a fresh one. For
+        clients that know nothing of credentials; it raises what signing in raises."""
+        give: Callable[[], Awaitable[str]] | None = None
+
+        async def token() -> str:
+            nonlocal give
+            if give is None:
+                from azure.identity.aio import get_bearer_token_provider
+
+                give = get_bearer_token_provider(self(), scope)
+            return await give()
+
+        return token
 
     async def close(self) -> None:
         """Close what was made; the next use makes it anew."""
