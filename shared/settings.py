@@ -16,6 +16,11 @@ AUTH_MODES = ("dev", "easyauth", "jwt")
 ADDRESSES = ("COSMOS_ENDPOINT", "EVENTGRID_TOPIC_ENDPOINT", "CHECKPOINTS_URL")
 NAMESPACES = ("SERVICEBUS_CONNECTION__fullyQualifiedNamespace", "EVENTHUB_CONNECTION__fullyQualifiedNamespace")
 KEYS = ("COSMOS_KEY", "EVENTGRID_TOPIC_KEY", "CHECKPOINTS_KEY", "SERVICEBUS_CONNECTION", "EVENTHUB_CONNECTION")
+KEY_OF = {  # what an emulator at that address takes
+    "COSMOS_ENDPOINT": "COSMOS_KEY",
+    "EVENTGRID_TOPIC_ENDPOINT": "EVENTGRID_TOPIC_KEY",
+    "CHECKPOINTS_URL": "CHECKPOINTS_KEY",
+}
 ROLES = ("member", "reviewer", "auditor", "operator")
 
 
@@ -148,12 +153,34 @@ def _check_azure(environment: Mapping[str, str], *, in_azure: bool) -> None:
         told = environment.get(name, "")
         if told and not (urlsplit(told).hostname and urlsplit(told).scheme in schemes):
             raise ConfigurationError(f"{name} takes an address, {' or '.join(schemes)}")
+    _check_ways_in(environment)
     if not in_azure:
         return
     if missing := [name for name in (*ADDRESSES, *NAMESPACES) if not environment.get(name)]:
         raise ConfigurationError(f"on Azure these must be set: {', '.join(missing)}")
     if keys := [name for name in KEYS if environment.get(name)]:
         raise ConfigurationError(f"on Azure the app signs in with its identity: remove {', '.join(keys)}")
+
+
+def _check_ways_in(environment: Mapping[str, str]) -> None:
+    """What the clients would only stumble over, each in words of its own."""
+    for name in NAMESPACES:
+        if not re.fullmatch(r"[A-Za-z0-9.-]*", environment.get(name, "")):
+            raise ConfigurationError(f"{name} takes a host name, without sb:// before it")
+    for name, key in KEY_OF.items():
+        if urlsplit(environment.get(name, "")).scheme == "http" and not environment.get(key):
+            raise ConfigurationError(f"{name} is http, and tokens travel over https alone: set {key}, for an emulator")
+    for key in ("COSMOS_KEY", "CHECKPOINTS_KEY"):
+        if not re.fullmatch(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", environment.get(key, "")):
+            raise ConfigurationError(f"{key} is no key: it takes base64")
+    if (told := environment.get("EVENTHUB_CONNECTION", "")) and not re.match(r"Endpoint=sb://[^;]+;", told):
+        raise ConfigurationError("EVENTHUB_CONNECTION takes a connection string: Endpoint=sb://...;")
+    container = urlsplit(environment.get("CHECKPOINTS_URL", ""))
+    needed = 2 if container.hostname in ("127.0.0.1", "localhost") else 1  # an emulator's begins with the account
+    if container.hostname and len([part for part in container.path.split("/") if part]) < needed:
+        raise ConfigurationError(
+            "CHECKPOINTS_URL names no container: https://<account>.blob.core.windows.net/<container>"
+        )
 
 
 def traces_in(environment: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@
   once, within the same time; `ModelReply.model` names the one that answered. A refusal is not gone round.
 * A model that is down, late, refuses, or answers something else than the schema is `ModelUnavailableError`, whose
   message holds nothing of what was sent or came back. Nothing said before the error may be taken for an answer.
+* **ping** proves sign-in and connection at no cost, or raises `ModelUnavailableError`; it asks no model anything.
 * Nothing else escapes, but for what is not the model's: what `said` raises, a cancellation, and `ValueError` for a
   schema that is not strict.
 * Account numbers are redacted before anything leaves (`shared/conversation/redaction.py`): by the caller, who knows
@@ -81,5 +82,7 @@ class LanguageModel(Protocol):
     name: str
 
     async def respond(self, request: ModelRequest, *, said: Said) -> ModelReply: ...
+
+    async def ping(self, *, timeout_seconds: float) -> None: ...
 
     async def close(self) -> None: ...

@@ -15,6 +15,7 @@ from functions import BLUEPRINTS, caller, tokens
 from shared import bootstrap
 from shared.settings import ADDRESSES, KEYS, NAMESPACES
 from tests.bench import facts
+from tests.doubles.identity import IdentityEndpoint
 
 SETTINGS = (
     "AUTH_MODE", "WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME", "TENANT_CLAIM", "ROLES_CLAIM", "FIRST_OPERATORS",
@@ -129,3 +130,15 @@ def settings(app: App, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             monkeypatch.setenv(name, value)
 
     return change
+
+
+@pytest.fixture
+async def identity(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[IdentityEndpoint]:
+    del app
+    endpoint = IdentityEndpoint()
+    await endpoint.start()
+    for name, value in endpoint.environment.items():
+        monkeypatch.setenv(name, value)
+    yield endpoint
+    await bootstrap.shutdown()
+    await endpoint.stop()

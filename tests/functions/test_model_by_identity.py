@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -11,7 +11,6 @@ from shared import bootstrap, connections
 from shared.adapters.embedded.language_model import Says, Turn
 from shared.ports.language_model import LanguageModel, Line, ModelRequest, ModelUnavailableError
 from tests.doubles.identity import Asked, IdentityEndpoint
-from tests.functions.conftest import App
 from tests.journeys.model_server import ModelServer
 
 REQUEST = ModelRequest(
@@ -27,18 +26,6 @@ REQUEST = ModelRequest(
     max_output_tokens=50,
 )
 Settings = Callable[..., None]
-
-
-@pytest.fixture
-async def identity(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[IdentityEndpoint]:
-    del app
-    endpoint = IdentityEndpoint()
-    await endpoint.start()
-    for name, value in endpoint.environment.items():
-        monkeypatch.setenv(name, value)
-    yield endpoint
-    await bootstrap.shutdown()
-    await endpoint.stop()
 
 
 async def asked(server: ModelServer, settings: Settings, *, key: str = "", times: int = 1) -> list[str]:

@@ -122,7 +122,7 @@ async def test_checkpoints_and_telemetry_reach_their_services(app: App, azure: A
 
 async def test_readiness_names_the_service_that_fails(app: App, azure: Azure):
     ready = await app.call("ready")
-    fine = dict.fromkeys(("store", "bus", "publisher", "checkpoints", "action_policy"), "ok")
+    fine = dict.fromkeys(("store", "bus", "publisher", "checkpoints", "telemetry", "action_policy"), "ok")
     assert (ready.status, ready.body["checks"]) == (200, fine)
     await azure.topic.stop()
     await azure.container.stop()

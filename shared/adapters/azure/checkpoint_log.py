@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import orjson
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobProperties, ContentSettings
 from azure.storage.blob.aio import ContainerClient, LinearRetry
 
@@ -86,6 +86,9 @@ class BlobCheckpointLog:
             raise _unavailable(f"no answer from the checkpoint container within {BUDGET_SECONDS:g} s") from late
         except ResourceNotFoundError as failed:
             raise _unavailable("there is no such container: look at CHECKPOINTS_URL") from failed
+        except ClientAuthenticationError as failed:
+            what = f"the checkpoint container refuses us ({failed.status_code or 'no token'})"
+            raise _unavailable(f"{what}: look at the app's identity (AZURE_CLIENT_ID) and its role") from failed
         except HttpResponseError as failed:
             raise _unavailable(f"the checkpoint container answered {failed.status_code}") from failed
         except AzureError as failed:

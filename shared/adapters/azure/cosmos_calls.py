@@ -8,18 +8,23 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 from shared.adapters.azure.cosmos_charges import Charges, charge
 from shared.adapters.azure.cosmos_container import ATTEMPT_SECONDS, CosmosContainer
+from shared.adapters.azure.credentials import NOT_SIGNED_IN
 from shared.errors import RetryableError, TerminalError
 
 BUDGET_SECONDS = 12.0
 """What one call may take with its retries. Whoever waits over HTTP is still there, and no message lock has expired."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 2.0
 NOT_FOUND, TIMED_OUT, CONFLICT, GONE, CHANGED, TOO_LARGE, THROTTLED, RETRY_WITH = 404, 408, 409, 410, 412, 413, 429, 449
+ADVICE = {
+    401: ": look at the app's identity (AZURE_CLIENT_ID; an emulator's COSMOS_KEY)",
+    403: ": look at the role of the app's identity on the database, and at the account's network rules",
+}
 _WORTH_ANOTHER_TRY = {TIMED_OUT, GONE, THROTTLED, RETRY_WITH, 500, 502, 503, 504}
 
 type Work[T] = Callable[[ContainerProxy, dict[str, Any]], Awaitable[T]]
@@ -103,7 +108,14 @@ def _unavailable(operation: str, error: Exception) -> RetryableError:
     if isinstance(error, RetryableError):
         return error
     failure = judged(error)
-    what = f"status {failure.status}" if failure.status else type(error).__name__
+    what = f"status {failure.status}{ADVICE.get(failure.status, '')}" if failure.status else _without_answer(error)
     return RetryableError(
         f"Cosmos DB did not answer {operation}: {what}", retry_after_seconds=failure.seconds, code="store_unavailable"
     )
+
+
+def _without_answer(error: Exception) -> str:
+    if isinstance(error, ClientAuthenticationError):
+        return NOT_SIGNED_IN
+    hint = ": look at COSMOS_ENDPOINT" if isinstance(error, ServiceRequestError) else ""
+    return f"{type(error).__name__}{hint}"

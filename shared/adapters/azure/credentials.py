@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 type Credential = str | Callable[[], AsyncTokenCredential]
 """How an adapter signs in: with a key (for emulators), or with whatever the callable gives, asked on first use."""
 
+NOT_SIGNED_IN = "the app's identity got no token: look at AZURE_CLIENT_ID"
+"""What a `ClientAuthenticationError` means here; the library's own words differ from service to service."""
+
 
 class EntraCredential:
     """A `Credential`. Made on first use; whoever made this closes it after the clients that were given it.

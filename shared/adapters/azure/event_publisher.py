@@ -24,7 +24,7 @@ from azure.core.exceptions import (
 )
 from azure.eventgrid.aio import EventGridPublisherClient
 
-from shared.adapters.azure.credentials import Credential
+from shared.adapters.azure.credentials import NOT_SIGNED_IN, Credential
 from shared.errors import RetryableError, TerminalError
 from shared.ports.event_publisher import CloudEvent
 
@@ -185,6 +185,8 @@ def _retry_after(failed: HttpResponseError) -> float | None:
 
 def _brief(failed: BaseException) -> str:
     """The first line: libraries put whole pages into an error, but never a token or key there."""
+    if isinstance(failed, ClientAuthenticationError):
+        return NOT_SIGNED_IN
     return (str(failed).splitlines() or [type(failed).__name__])[0][:200]
 
 

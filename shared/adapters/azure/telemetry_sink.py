@@ -46,7 +46,7 @@ class EventHubsTelemetrySink:
         self._many = min(GATHER_EVENTS, max(1, capacity // 2))
         self._waiting: list[bytes] = []
         self._dropped = 0
-        self._failing = False
+        self._trouble = ""
         self._closed = False
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -56,6 +56,11 @@ class EventHubsTelemetrySink:
     def dropped(self) -> int:
         """How many events were lost since the start."""
         return self._dropped
+
+    @property
+    def trouble(self) -> str:
+        """Why the hub did not take the newest events, "" when it did."""
+        return self._trouble
 
     def emit(self, event: dict[str, Any]) -> None:
         """Buffer the event; what does not fit or is no JSON is counted instead."""
@@ -120,13 +125,13 @@ class EventHubsTelemetrySink:
             async with asyncio.timeout(SEND_SECONDS):
                 left = await self._sent(batch)
         except Exception as error:  # noqa: BLE001  the library raises many kinds; telemetry fails nothing
-            if not self._failing:  # once for each outage
+            if not self._trouble:  # once for each outage
                 _log.warning("telemetry is lost until Event Hubs takes it again: %s", type(error).__name__)
-            self._failing = True
+            self._trouble = f"Event Hubs does not take {self._eventhub}: {type(error).__name__}"
             await self._put_away()
             return False
         else:
-            self._failing = False
+            self._trouble = ""
             return True
         finally:
             self._dropped += left

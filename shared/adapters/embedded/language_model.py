@@ -108,6 +108,9 @@ class ScriptedLanguageModel:
                 raise
             raise ModelUnavailableError(f"{self.name} did not finish in time") from None
 
+    async def ping(self, *, timeout_seconds: float) -> None:
+        """A script is always there."""
+
     async def close(self) -> None:
         self._closed = True
 

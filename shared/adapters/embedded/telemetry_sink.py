@@ -43,10 +43,15 @@ class JsonLinesTelemetrySink:
         self._busy = False  # the thread has been told of what is buffered
         self._hurry = threading.Event()
         self._torn = False
-        self._failing = False
+        self._trouble = ""
         self._closed = False
         # No event loop takes part: one that blocks or ends keeps nothing from the file.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="telemetry")
+
+    @property
+    def trouble(self) -> str:
+        """Why the newest events are not in the file, "" when they are."""
+        return self._trouble
 
     @property
     def dropped(self) -> int:
@@ -116,12 +121,12 @@ class JsonLinesTelemetrySink:
             try:
                 if written:
                     self._append(lines)
-                    self._failing = False
+                    self._trouble = ""
             except OSError as error:
                 written = 0
-                if not self._failing:  # once for each outage: this comes several times a second
+                if not self._trouble:  # once for each outage: this comes several times a second
                     _log.warning("%d telemetry events lost, and more until it works again: %s", len(batch), error)
-                self._failing = True
+                self._trouble = f"telemetry cannot be written: {type(error).__name__}"
             self._undelivered += len(batch) - written
 
     def _append(self, lines: bytearray) -> None:

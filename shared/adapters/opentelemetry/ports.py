@@ -82,5 +82,8 @@ class TracedLanguageModel:
             )
             return reply
 
+    async def ping(self, *, timeout_seconds: float) -> None:
+        await self._model.ping(timeout_seconds=timeout_seconds)
+
     async def close(self) -> None:
         await self._model.close()

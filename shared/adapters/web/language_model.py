@@ -25,6 +25,7 @@ OPENAI = "https://api.openai.com/v1"
 CONNECT_SECONDS = 5.0
 BEGIN_SHARE = 0.5
 """With a fallback, the first model has this part of the time to begin; after that the other one is asked."""
+WITHOUT_A_LIST = (404, 405, 501)
 ADVICE = {
     400: "refused the request",
     401: "refused our credentials; check OPENAI_API_KEY, or the roles of the identity",
@@ -81,6 +82,22 @@ class OpenAILanguageModel:
         return reply._replace(
             input_tokens=reply.input_tokens + why.input_tokens, output_tokens=reply.output_tokens + why.output_tokens
         )
+
+    async def ping(self, *, timeout_seconds: float) -> None:
+        """Asks for the list of models, and looks at the status alone; endpoints without such a list are there, too."""
+        try:
+            client = await self._open()
+            from openai import APIStatusError, OpenAIError, Timeout
+
+            try:
+                await client.get("/models", cast_to=object, options={"timeout": Timeout(timeout_seconds)})
+            except APIStatusError as error:
+                if error.status_code not in WITHOUT_A_LIST:
+                    raise _unusable(self.name, error) from None
+            except OpenAIError as error:
+                raise _unusable(self.name, error) from None
+        except UnusableError as failed:
+            raise _unavailable(failed) from None
 
     async def close(self) -> None:
         self._closed = True
