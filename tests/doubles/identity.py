@@ -20,8 +20,7 @@ class Asked(NamedTuple):
 
 
 class IdentityEndpoint:
-    """Gives `token-1`, `token-2`, ... to who knows SECRET. `lives_seconds`: of the next tokens; the last, of all more.
-    """
+    """Gives `token-1`, `token-2`, ... to who knows SECRET. `lives_seconds`: of the next tokens, the last of all."""
 
     def __init__(self, *lives_seconds: float) -> None:
         self.lives_seconds = list(lives_seconds) or [3600.0]
