@@ -44,14 +44,19 @@ class Arguments(Shape):
 
 
 def _span(arguments: Body) -> str:
-    since, until = arguments["since"] or "the beginning", arguments["until"] or "today"
-    return f"from {since} to {until}"
+    return f"from {arguments['since'] or 'the beginning'} to {_last_day(arguments)}"
+
+
+def _last_day(arguments: Body) -> str:
+    """The last day that is in it, as people say a span."""
+    until = arguments["until"]
+    return str(date.fromordinal(max(1, date.fromisoformat(until).toordinal() - 1))) if until else "today"
 
 
 def _describe(arguments: Body) -> Description:
     return Description(
         f"Export a statement {_span(arguments)}",
-        (("Since", arguments["since"] or "the beginning"), ("Until", arguments["until"] or "today")),
+        (("Since", arguments["since"] or "the beginning"), ("To", _last_day(arguments))),
         (f"You can download up to {MAX_ROWS} transactions as CSV.", "It is sent to nobody."),
     )
 

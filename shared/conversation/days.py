@@ -38,6 +38,7 @@ _POINT: Final = (
     r"|today|yesterday|(?:the )?(?:start|beginning) of (?:the|this) (?:week|month|year)"
     r"|(?:last|this) (?:week|month|year))"
 )
+_SAID_YEAR: Final = re.compile(r"\b(?:19|20|21)[0-9]{2}\b")
 _NUMBER: Final = r"[0-9]{1,3}|a|one|two|three|four|five|six|seven|twelve"
 
 
@@ -76,9 +77,10 @@ def _span(hit: re.Match[str], reading: Callable[[re.Match[str], date], Span], to
 
 def _between(hit: re.Match[str], today: date) -> Span:
     since, until = _point(hit["first"], today)[0], _point(hit["last"], today)[1]
-    if since >= until and since.month > _point(hit["last"], today)[0].month:  # "from November to January"
-        since = _months_on(since, -12)
-    elif since >= until:  # "between 1 May and 15 May", said in between
+    from_some_year, to_some_year = (_SAID_YEAR.search(hit[name]) is None for name in ("first", "last"))
+    if since >= until and from_some_year and since.month > _point(hit["last"], today)[0].month:
+        since = _months_on(since, -12)  # "from November to January"
+    elif since >= until and to_some_year:  # "between 1 May and 15 May", said in between
         until = _months_on(until, 12)
     return Span(since, until, "" if since < until else "the span ends before it begins")
 

@@ -58,7 +58,7 @@ _NOTE: Final = re.compile(
     r"(?:of\s+|saying\s+|that\s+says\s+|is\s+)?([\ue100-\ue1ff])"
 )
 _WORDED: Final = re.compile(
-    r"\b(?:saying|that says|says|telling (?:him|her|them)|to say|asking|to ask|that)\s+(.+)\Z", re.DOTALL
+    r"(?:\b(?:saying|that says|says|telling (?:him|her|them)|to say|asking|to ask|that)|:)\s+(.+)\Z", re.DOTALL
 )
 
 

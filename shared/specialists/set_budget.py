@@ -50,7 +50,7 @@ class SetBudget:
 def _lately(category: str, currency: str, tally: Tally, found: Found, span: Span) -> str:
     """What it has cost, and a month's share of it; a month before the record begins counts for nothing."""
     if not found.rows or span.until is None:
-        return "There is nothing on record before this month to compare with."
+        return "Nothing is on record of the three months before this one to compare with."
     began = date.fromisoformat(found.rows[-1].booked_on).replace(day=1)
     months = (span.until.year - began.year) * 12 + span.until.month - began.month
     spent = f"{money_text(tally.net_minor, currency)} was spent on {category_text(category)}"

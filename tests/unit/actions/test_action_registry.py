@@ -149,3 +149,15 @@ def test_what_can_be_undone_by_an_action_says_by_which():
     assert undone == ("change_notifications", {"topic": "budgets", "enabled": False, "channel": "app"})
     assert valid_arguments(*undone)
     assert ACTIONS["transfer_funds"].compensating(EXAMPLES["transfer_funds"], {}) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "title"),
+    [
+        ({}, "Export a statement from the beginning to today"),
+        ({"since": "2026-01-01", "until": "2026-02-01"}, "Export a statement from 2026-01-01 to 2026-01-31"),
+        ({"until": "0001-01-01"}, "Export a statement from the beginning to 0001-01-01"),
+    ],
+)
+def test_a_statement_is_described_by_the_last_day_that_is_in_it(arguments: dict[str, Any], title: str):
+    assert described("export_statement", valid_arguments("export_statement", arguments)).title == title

@@ -27,6 +27,9 @@ TODAY = date(2025, 5, 14)
         ("next friday", "2025-05-16", "2025-05-17"),
         ("between 1 May and 15 May", "2025-05-01", "2025-05-16"),
         ("from November to January", "2024-11-01", "2025-02-01"),
+        ("from November 2024 to January", "2024-11-01", "2025-02-01"),
+        ("from November to January 2025", "2024-11-01", "2025-02-01"),
+        ("from 2024-11-03 to 2025-01-02", "2024-11-03", "2025-01-03"),
         ("Q1", "2025-01-01", "2025-04-01"),
         ("year to date", "2025-01-01", "2025-05-15"),
         ("until the 5th of June", "None", "2025-06-06"),
@@ -40,7 +43,10 @@ def test_a_span_is_read_with_its_end_excluded(text: str, since: str, until: str)
     assert (str(found.span.since), str(found.span.until), found.span.problem) == (since, until, "")
 
 
-@pytest.mark.parametrize("text", ["03/04/2025", "on 31 February", "since 0000-00-00"])
+@pytest.mark.parametrize("text", [
+    "03/04/2025", "on 31 February", "since 0000-00-00", "from 2025-03-01 to 2025-01-01",
+    "between May 2025 and April 2024",
+])  # fmt: skip
 def test_a_day_with_two_readings_or_none_is_asked_back(text: str) -> None:
     assert [found.span.problem != "" for found in spans_in(text, TODAY)] == [True]
 

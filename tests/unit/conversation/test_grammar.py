@@ -54,6 +54,11 @@ def acts(reading: Reading) -> list[str]:
             "request_payment",
             {"amount_minor": 4000, "currency": "EUR", "recipient": "Tom", "private": True},
         ),
+        (
+            "Draft a message to Anna: the rent is late, sorry",
+            "draft_message",
+            {"recipient": "Anna", "text": "the rent is late, sorry"},
+        ),
         ("Put Lidl under groceries", "recategorise", {"category": "food.groceries", "merchant": "Lidl"}),
         (
             "set my grocery budget to 300",

@@ -29,7 +29,7 @@ async def test_a_group_of_categories_may_have_a_budget_and_nonsense_may_not(samp
 
 async def test_without_a_record_there_is_nothing_to_compare_with(empty: AskedLedger) -> None:
     advice = await empty.ask("set_budget", category="food", amount_minor=40000, currency="EUR")
-    assert "There is nothing on record before this month to compare with." in advice.text
+    assert "Nothing is on record of the three months before this one to compare with." in advice.text
 
 
 async def test_an_amount_or_currency_that_is_none_is_asked_for(sample: AskedLedger) -> None:
