@@ -41,7 +41,8 @@ class Document(NamedTuple):
     """One stored document.
 
     id: unique in its partition, `<kind>:<key>`, at most 255 characters, none of `/ \\ ? #`.
-    body: JSON object (str, int, bool, None, list, dict; no float where it is hashed).
+    body: JSON object (str, int, bool, None, list, dict; no float where it is hashed). Integers lie within ±(2^53 - 1),
+    because Cosmos DB keeps doubles: a larger one would come back as another, so every store refuses it.
     sort: the order within its kind. keys: equality look-ups; only names in `LOOKUPS` (each is one index).
     due_at, expires_at: UTC instants as `contracts.instants.text`, so that text order is time order; "" for never.
     etag: "" before the first write.

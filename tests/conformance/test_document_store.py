@@ -154,6 +154,8 @@ async def test_a_commit_takes_two_megabytes_and_not_much_more(store: DocumentSto
         run("x", {"text": "\ud800"}),
         run("x", {"n": 2**64}),
         run("x", {"thing": object()}),
+        run("x", {"n": [{"deep": 2**53}]}),
+        run("x", {"n": -(2**53)}),
         run("x", keys={"state": "\ud800"}),
         run("x", keys={"colour": "red"}),
         run("x", schema_version=2),

@@ -20,7 +20,7 @@ Answer = Callable[[web.Request], Awaitable[web.Response]]
 class WebServer:
     """Serves `answer` on a free port of 127.0.0.1. Each entry of `faults` is used up by one request: an integer or
     (integer, headers) is answered instead of doing the work; "drop" closes the connection before it, "lose" after it;
-    None is no fault.
+    None is no fault. `connections`: those that requests came over, by their other end.
     """
 
     def __init__(self, answer: Answer, *, certificate: Path | None = None) -> None:
@@ -29,6 +29,7 @@ class WebServer:
         self._runner: web.AppRunner | None = None
         self.faults: list[int | tuple[int, dict[str, str]] | str | None] = []
         self.requests = 0
+        self.connections: set[object] = set()
         self.url = ""
 
     async def start(self) -> None:
@@ -51,13 +52,14 @@ class WebServer:
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.requests += 1
+        assert request.transport is not None
+        self.connections.add(request.transport.get_extra_info("peername"))
         fault = self.faults.pop(0) if self.faults else None
         if fault is None:
             return await self._answer(request)
         if fault in ("drop", "lose"):
             if fault == "lose":
                 await self._answer(request)
-            assert request.transport is not None
             request.transport.abort()
             return web.Response()
         status, headers = fault if isinstance(fault, tuple) else (fault, {})

@@ -73,6 +73,41 @@ async def test_a_statement_is_accepted_decided_told_and_counted(app: App, azure:
     assert (await app.call("verify_audit", {"from": 0})).body["ok"]
 
 
+async def test_what_one_commit_promised_is_sent_once_and_as_one_batch(app: App, azure: Azure):
+    ids = [f"t-{number:02}" for number in range(60)]
+    assert (await app.submit(*ids)).status == 202
+    assert bootstrap.delivery().bus.operations == 2  # a commit holds 40 rows at most
+    assert len({one.message_id for one in azure.messages}) == len(azure.messages) == 60
+    await deliver(azure)
+    assert bootstrap.delivery().bus.operations == 2
+    assert sum(azure.topic.batches) == 60  # decisions, each told by the invocation that made it
+    assert await bootstrap.delivery().store.due("outbox", before="9999-01-01T00:00:00Z", limit=200) == []
+
+
+async def test_the_first_command_after_a_cold_start_pays_each_client_once(app: App, azure: Azure):
+    async def work(name: str) -> dict[str, int]:
+        await app.submit(name)
+        await deliver(azure)
+        await timers.checkpoint_audit_heads.build().get_user_function()(None)
+        await bootstrap.delivery().telemetry.flush()
+        asked = azure.served.count()
+        return {
+            "cosmos": azure.cosmos.account_requests - known_before,
+            "what the container is": asked["container"] + asked["ranges"],
+            "service bus": azure.queues.connections,
+            "event hubs": azure.hub.listener.connections,
+            "event grid": len(azure.topic.server.connections),
+            "blobs": len(azure.container.server.connections),
+        }
+
+    known_before = azure.cosmos.account_requests
+    paid = await work("t-0")
+    assert min(paid.values()) > 0, "each is used"
+    for number in range(1, 4):
+        assert await work(f"t-{number}") == paid
+    assert {paid[name] for name in ("service bus", "event hubs", "event grid", "blobs")} == {1}
+
+
 async def test_a_conversation_is_answered(app: App, azure: Azure):
     await app.submit("t-1")
     await deliver(azure)

@@ -109,7 +109,7 @@ def to_write(document: Document) -> Write:
     """`TerminalError("invalid_document")` when the body or the keys are not JSON."""
     partition, document_id, kind, body, version, sort, keys, due_at, expires_at, etag = document
     try:
-        body_text = orjson.dumps(body)
+        body_text = orjson.dumps(body, option=orjson.OPT_STRICT_INTEGER)
         keys_text = orjson.dumps(keys, option=orjson.OPT_SORT_KEYS).decode() if keys else ""
     except TypeError as error:  # orjson's own error is one
         raise TerminalError("invalid_document", f"{document_id}: its body is not JSON: {error}") from error

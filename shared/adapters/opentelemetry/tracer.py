@@ -28,10 +28,13 @@ from opentelemetry.trace import (
     TracerProvider,
 )
 
+from shared.adapters.azure.cosmos_charges import Charges, counted
 from shared.errors import CountersignError, EarlyError
 from shared.ports.tracer import Attributes, Kind, Span
 
 SCOPE = "countersign"
+TOTAL_CHARGE = "countersign.request_units"
+"""Of Cosmos DB, for all that the span's work asked it."""
 KINDS = {
     "internal": SpanKind.INTERNAL,
     "consumer": SpanKind.CONSUMER,
@@ -119,14 +122,17 @@ class _OpenSpan:
         self._attributes = attributes
         self._span: trace.Span = trace.INVALID_SPAN
         self._token: Token[Context] | None = None
+        self._counting, self._charges = counted(), Charges()
 
     def __enter__(self) -> Span:
+        self._charges = self._counting.__enter__()
         self._start()
         return _Told(self._tracer, self._span)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._counting.__exit__(None, None, None)
         self._end(error)
         self._detach()
 
@@ -151,6 +157,10 @@ class _OpenSpan:
 
     @_harmless
     def _end(self, error: BaseException | None) -> None:
+        """Calls of the store tell their own charge; a command, a request or a stage tells what it was charged in all,
+        under another name, so that a sum over spans counts nothing twice."""
+        if self._charges.requests and self._kind is not SpanKind.CLIENT:
+            self._span.set_attribute(TOTAL_CHARGE, round(self._charges.total_units, 2))
         if error is not None:
             why = error.code if isinstance(error, CountersignError) else type(error).__name__
             self._span.set_attribute("error.type", why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -161,6 +162,17 @@ async def test_a_traced_port_answers_as_before_and_tells_what_it_was_charged(wat
     assert (read.name, read.kind) == ("store read", SpanKind.CLIENT)
     assert read.attributes == {"azure.cosmosdb.operation.request_charge": 3.5}
     assert (commit.name, commit.attributes["error.type"]) == ("store commit", "conflict")
+
+
+async def test_a_command_tells_the_sum_of_what_its_calls_were_charged(watched: Watched):
+    port = traced(Store(), watched.tracer, "store", ("read",))
+    with watched.tracer.span("ClassifyTransaction", kind="consumer"):
+        await asyncio.gather(port.read("a", times=1), port.read("b", times=1))
+    with watched.tracer.span("SweepTenant", kind="consumer"):
+        pass
+    classify, sweep = watched.spans[-2:]
+    assert classify.attributes == {"countersign.request_units": 7.0}
+    assert sweep.attributes == {}, "what asked nothing tells nothing"
 
 
 class Model:
