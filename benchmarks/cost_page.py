@@ -159,8 +159,8 @@ def _check() -> str:
     return """## Check it against your account
 
 The adapter adds up `x-ms-request-charge` of every answer. With tracing on, each store call is a span with
-`azure.cosmosdb.operation.request_charge`, and a command's span has their sum, `countersign.request_units` (docs/operations.md, "Log queries", has the query for RU per command
-type). In a
+`azure.cosmosdb.operation.request_charge`, and a command's span has their sum, `countersign.request_units`
+(docs/operations.md, "Log queries", has the query for RU per command type). In a
 test or a console: `shared/adapters/azure/cosmos_charges.py:counted` around the work. If the
 true charge of a classification differs from the table by more than a fifth, trust the account and correct the
 double."""
