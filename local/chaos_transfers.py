@@ -26,11 +26,12 @@ from local.chaos_wishes import ACCOUNTS, FROZEN_AT_TIMES, PAYER, SETTLED, STEPS,
 from local.sandbox_trouble import Trouble
 
 KIND = Kind("transfers", STEPS, "wishes")
-POLL_SECONDS = 0.002
+POLL_SECONDS = 0.0005
 REACH_SECONDS = 10.0
 """Until a wish stands where the kill is aimed at. Then it comes anyway."""
 LAST_ORDERS_SECONDS = 0.05
 LATE_SECONDS = 0.5
+TROUBLE_SECONDS = 1.0
 DONE_SECONDS = 180.0
 """Until everything is done after the last restart: a bank in trouble is asked again after 2 s, 4 s, 8 s and so on."""
 BREAKER = {"failures": 5, "window_seconds": 60, "open_seconds": 1, "probe_seconds": 3}
@@ -65,6 +66,9 @@ def play(plan: Plan, folder: Path, *, hurried: bool) -> Report:
         for wave in plan.waves:
             _one_wave(playing, wave)
         report.counted = all(report.in_flight(kill) for kill in report.kills)
+        for trouble in plan.aftermath:
+            bank.meets(trouble)
+            time.sleep(TROUBLE_SECONDS)
         bank.meets(Trouble())
         _finish(playing)
     report.seconds = time.monotonic() - begun
@@ -106,6 +110,9 @@ def _one_wave(playing: _Round, wave: Wave) -> None:
     if wave.bank == "dies and comes back late":
         time.sleep(LATE_SECONDS)
         bank.start()
+        bank.meets(wave.trouble)
+    if playing.plan.aftermath:
+        time.sleep(TROUBLE_SECONDS / 4)  # what was left half done meets the wave's trouble
 
 
 def _reach(playing: _Round, wave: Wave) -> None:

@@ -35,7 +35,9 @@ EFFECTED = "bank has done it, no outcome"
 SETTLED = "settled"
 STEPS = (UNDER_WAY, ACCEPTED, WAITING, ANSWERED, REQUESTED, INTENDED, EFFECTED, SETTLED)
 
-SHAPES = ("bank well", "bank in trouble")
+TROUBLED = "bank in trouble"
+SHAPES = ("bank well", TROUBLED)
+AFTERMATH = 4
 TIMEOUT_MS = 800
 """The hosts' patience with the bank, by their policy."""
 BEFORE = (
@@ -57,6 +59,10 @@ AFTER = (
 """What a bank does wrong when it has done its work."""
 BANK_DIES = 0.4
 Fate = Literal["lives", "dies", "dies and comes back late"]
+STEP_SECONDS = 0.015
+"""Longer than a step of our own takes."""
+PAUSED = 0.5
+"""The share of kills that come later than at once: what a commit promises is sent within a millisecond or two."""
 DEATHS: tuple[Fate, ...] = ("dies", "dies and comes back late")
 
 
@@ -118,6 +124,8 @@ class Plan(NamedTuple):
     name: str
     shape: str
     waves: Sequence[Wave]
+    aftermath: Sequence[Trouble]
+    """What the bank meets after the last kill, one after the other, before it is well."""
 
     @property
     def wishes(self) -> list[Wish]:
@@ -134,7 +142,8 @@ def plan_of(seed: int, number: int, attempt: int, kills: int) -> Plan:
     each = 3
     wishes = wishes_of(chance, each * len(aims))
     waves = [_wave(aim, wishes[each * place : each * (place + 1)], chance, shape) for place, aim in enumerate(aims)]
-    return Plan(name, shape, waves)
+    aftermath = [_some(BEFORE + AFTER, chance) for _ in range(AFTERMATH)] if shape == TROUBLED else []
+    return Plan(name, shape, waves, aftermath)
 
 
 def wishes_of(chance: Random, number: int) -> list[Wish]:
@@ -160,12 +169,22 @@ def _wave(aim: str, wishes: Sequence[Wish], chance: Random, shape: str) -> Wave:
     stage: Literal["before", "after"] = "after" if aim == EFFECTED else "before"
     trouble = Trouble(latency_ms=latency, stage=stage, times=0)
     bank: Fate = "lives"
-    if shape == "bank in trouble":
+    if shape == TROUBLED:
         kinds = AFTER if aim == EFFECTED else BEFORE + AFTER
-        trouble = chance.choice(kinds).model_copy(update={"times": chance.randint(1, 4)})
+        trouble = _some(kinds, chance)
         if chance.random() < BANK_DIES:
             bank = chance.choice(DEATHS)
-    longest = latency / 1000 if aim in (INTENDED, EFFECTED) else 0.015
+    longest = latency / 1000 if aim in (INTENDED, EFFECTED) else STEP_SECONDS
     return Wave(
-        wishes, aim, chance.uniform(0, longest), trouble, chance.random() < 0.5, bank, chance.random() < OUTLIVED
+        wishes,
+        aim,
+        pause_seconds=chance.uniform(0, longest) if chance.random() < PAUSED else 0.0,
+        trouble=trouble,
+        freezes=chance.random() < 0.5,
+        bank=bank,
+        is_outlived=chance.random() < OUTLIVED,
     )
+
+
+def _some(kinds: Sequence[Trouble], chance: Random) -> Trouble:
+    return chance.choice(kinds).model_copy(update={"times": chance.randint(1, 4)})
