@@ -110,7 +110,7 @@ def _one_wave(playing: _Round, wave: Wave) -> None:
     if wave.bank == "dies and comes back late":
         time.sleep(LATE_SECONDS)
         bank.start()
-        bank.meets(wave.trouble)
+    bank.meets(wave.trouble)
     if playing.plan.aftermath:
         time.sleep(TROUBLE_SECONDS / 4)  # what was left half done meets the wave's trouble
 
