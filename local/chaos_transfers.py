@@ -96,11 +96,11 @@ def _one_wave(playing: _Round, wave: Wave) -> None:
         playing.people.append(people)
         people.start()
     _reach(playing, wave)
-    bank.count()
     if wave.freezes:
         bank.freeze(FROZEN_AT_TIMES)
     time.sleep(wave.pause_seconds)
     if wave.bank != "lives":
+        bank.count()
         bank.kill()
     victim.kill(outlived=wave.is_outlived)
     _note_the_kill(playing, wave)

@@ -21,9 +21,11 @@ ACCOUNTS = (
 )
 ONE_SIGNS_MINOR, LARGEST_MINOR = 100_000, 300_000
 """Above the first policy asks for two signatures."""
-REJECTED, TO_FROZEN, SPOKEN, OUTLIVED = 0.2, 0.2, 0.3, 0.3
-"""Shares: of wishes that the signer rejects, that go to the account that is frozen at times, and that are asked for in
-the second app's chat; of kills that the second app outlives for a moment."""
+REJECTED, TO_FROZEN, SPOKEN = 0.2, 0.2, 0.3
+"""Shares of wishes: that the signer rejects; that go to the account that is frozen at times; that are asked for in the
+second app's chat."""
+FREEZES, OUTLIVED = 0.3, 0.3
+"""Shares of kills: with which the account is frozen; that the second app outlives for a moment."""
 
 UNDER_WAY = "message under way"
 ACCEPTED = "message accepted"
@@ -180,7 +182,7 @@ def _wave(aim: str, wishes: Sequence[Wish], chance: Random, shape: str) -> Wave:
         aim,
         pause_seconds=chance.uniform(0, longest) if chance.random() < PAUSED else 0.0,
         trouble=trouble,
-        freezes=chance.random() < 0.5,
+        freezes=chance.random() < FREEZES,
         bank=bank,
         is_outlived=chance.random() < OUTLIVED,
     )
