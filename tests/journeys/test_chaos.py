@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path):
-    command = [sys.executable, "-m", "local", "chaos", "--rounds", "4", "--rows", "160", "--kills", "3", "--seed", "8"]
+    command = [sys.executable, "-m", "local", "chaos", "--rounds", "4", "--rows", "160", "--kills", "2", "--seed", "8"]
     done = subprocess.run(
         [*command, "--hurried", "--at-once", "4", "--folder", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
