@@ -99,13 +99,17 @@ async def list_drafts(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="v1/metrics/actions", methods=["GET"])
 @answering
 async def get_action_metrics(req: func.HttpRequest) -> func.HttpResponse:
-    """How actions ended, by day, action, backend and configuration."""
+    """How actions ended, by day, action, backend and configuration; a day with many may go on behind the cursor."""
     from shared import bootstrap
     from shared.flows import action_reading
 
     caller = await caller_of(req, needs=WHO_MAY["get_action_metrics"])
     days = integer_in(req, "days", default=7, low=1, high=MOST_DAYS)
-    return json_reply(await action_reading.action_metrics(bootstrap.delivery(), caller.tenant, days=days))
+    return json_reply(
+        await action_reading.action_metrics(
+            bootstrap.delivery(), caller.tenant, days=days, cursor=page_in(req)["cursor"]
+        )
+    )
 
 
 def _reader(caller: Caller) -> "Reader":

@@ -24,7 +24,11 @@ OLDEST_MINUTES = 60 * 24 * 366
 @blueprint.route(route="v1/approvals", methods=["GET"])
 @answering
 async def list_approvals(req: func.HttpRequest) -> func.HttpResponse:
-    """Cards that wait for people (or are in another state), the longest waiting first; a member sees the own ones."""
+    """Cards that wait for people (or are in another state), the longest waiting first; a member sees the own ones.
+
+    A card leaves those that wait the moment its time is over, and is among the expired ones once a timer has recorded
+    that: half a minute later at most, while the timer runs.
+    """
     from shared import bootstrap
     from shared.flows.approval_inbox import Filter, inbox
 

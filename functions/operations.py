@@ -149,7 +149,9 @@ OPERATIONS: dict[str, Operation] = {
     "list_budgets": Operation(action_answers.BudgetPage, query=PAGE),
     "get_preferences": Operation(action_answers.Preferences),
     "list_drafts": Operation(action_answers.DraftPage, query=PAGE),
-    "get_action_metrics": Operation(action_answers.ActionMetrics, query=(Query("days", low=1, high=90, default=7),)),
+    "get_action_metrics": Operation(
+        action_answers.ActionMetrics, query=(Query("days", low=1, high=90, default=7), Query("cursor"))
+    ),
     "list_findings": Operation(answers.FindingPage, query=(Query("state", ("open", "closed")), *PAGE)),
     "close_finding": Operation(answers.Finding, requests.FindingClosure),
     "get_profile": Operation(answers.Profile, headers=("ETag",)),

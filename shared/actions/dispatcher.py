@@ -19,6 +19,7 @@ from shared.contracts.instants import parse
 from shared.errors import InvalidInputError, TerminalError
 from shared.guard.action_policy import ActionPolicy
 from shared.guard.disposition import Judgement, has_role, is_stricter, judge
+from shared.guard.reasons import APPLIED
 from shared.ports.document_store import Body, Document
 
 Roles = Mapping[str, frozenset[str]]
@@ -39,6 +40,9 @@ class Refusal(NamedTuple):
 
     code: str
     detail: str
+
+
+NO_CARD = Refusal("approval_missing", "there is no card for this action")
 
 
 def effect_key(partition: str, action: Body) -> str:
@@ -72,6 +76,8 @@ def permit_again(stored: Stored, *, policy: ActionPolicy | None, situation: Situ
         refusal = Refusal("record_altered", "the idempotency key is not the action's")
     if refusal is None and card is not None and card["consumed_run"] != body["intent_run"]:
         refusal = Refusal("approval_mismatch", "the card was used by another run")
+    if refusal is None and card is None and body["decision"] != APPLIED:
+        refusal = NO_CARD
     if refusal is not None:
         return refusal
     judged = _judged(body, card, policy, frozenset(body["requester_roles"]))
@@ -105,10 +111,10 @@ def unsound(stored: Stored) -> Refusal | None:
 def _unsigned(stored: Stored, now: datetime) -> Refusal | None:
     """An action that had to wait for people needs its card: approved, unexpired, unused, and for exactly this."""
     body, card = stored.action.body, _body_of(stored.card)
-    if body["decision"] == "Applied":
+    if body["decision"] == APPLIED:
         return None if card is None else Refusal("approval_mismatch", "an action that needed no card has one")
     if card is None:
-        return Refusal("approval_missing", "there is no card for this action")
+        return NO_CARD
     code = valid_for(card, body, tenant=stored.tenant, now=now)
     return Refusal(code, f"the card does not allow it: {code.replace('_', ' ')}") if code else None
 

@@ -162,6 +162,7 @@ class ActionDay(Answer):
 
 
 class ActionMetrics(Answer):
-    """Newest first; days without an action are left out."""
+    """Newest first; days without an action are left out. cursor: "" at the end, else where more rows are."""
 
     days: list[ActionDay]
+    cursor: str = ""

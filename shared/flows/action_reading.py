@@ -5,6 +5,7 @@ A member sees what the own wishes came to; whoever reviews, audits or operates s
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from shared.actions.breaker_store import standing
@@ -15,11 +16,15 @@ from shared.actions.registry import ACTIONS
 from shared.actions.tally import rows_of
 from shared.contracts.identity import partition_of
 from shared.delivery.handling import Delivery
-from shared.errors import NotFoundError, StateConflictError
+from shared.errors import InvalidInputError, NotFoundError, StateConflictError
 from shared.flows import reading
 from shared.guard.action_policy import ActionPolicy
 from shared.ports.document_store import MAX_PAGE, Body, Document
 
+MOST_ROWS = 1_000
+"""Counts of one answer."""
+DAYS_AT_ONCE = 5
+CURSOR = re.compile(r"(\d{1,2})\.(\d{1,4})\.(actions:\d{4}-\d{2}-\d{2}~?)", re.ASCII)
 ON_THE_WAY = ("requested", "intended")
 SEE_ALL = frozenset({"reviewer", "auditor", "operator"})
 
@@ -103,12 +108,36 @@ async def drafts(delivery: Delivery, tenant: str, person: str, *, limit: int, cu
     return await reading.page(delivery, tenant, "draft", view=reading.as_stored, key=key, limit=limit, cursor=cursor)
 
 
-async def action_metrics(delivery: Delivery, tenant: str, *, days: int) -> dict[str, Any]:
-    """How actions ended on the last `days` days that had any, newest first."""
-    found = await delivery.store.query(
-        partition_of(tenant), "metric", low="actions:", high="actions;", descending=True, limit=days
-    )
-    return {"days": [{"day": one.body["day"], "rows": rows_of(one.body)} for one in found.documents]}
+async def action_metrics(delivery: Delivery, tenant: str, *, days: int, cursor: str) -> dict[str, Any]:
+    """How actions ended on the last `days` days that had any, newest first; {"days", "cursor"}, at most `MOST_ROWS`
+    rows, so that a day may begin on one page and end on the next. `days` counts from the first page."""
+    left, row, before = _place_in(cursor) if cursor else (days, 0, "actions;")
+    told: list[dict[str, Any]] = []
+    room = MOST_ROWS
+    while left and room:
+        some = min(left, DAYS_AT_ONCE)
+        found = await delivery.store.query(
+            partition_of(tenant), "metric", low="actions:", high=before, descending=True, limit=some
+        )
+        for document in found.documents:
+            rows = rows_of(document.body)[row:]
+            told.append({"day": document.body["day"], "rows": rows[:room]})
+            if len(rows) > room:
+                return {"days": told, "cursor": f"{left}.{row + room}.{document.sort}~"}
+            room, left, row, before = room - len(rows), left - 1, 0, document.sort
+            if not room:
+                break
+        if room and len(found.documents) < some:
+            left = 0
+    return {"days": told, "cursor": f"{left}.0.{before}" if left else ""}
+
+
+def _place_in(cursor: str) -> tuple[int, int, str]:
+    """How many days are left, which row of the next one comes first, and what its sort is below."""
+    given = CURSOR.fullmatch(cursor)
+    if given is None:
+        raise InvalidInputError("this cursor was not given by us; begin again without one", code="invalid_cursor")
+    return int(given[1]), int(given[2]), given[3]
 
 
 async def _visible(delivery: Delivery, tenant: str, reader: Reader, action_id: str) -> Document:

@@ -13,10 +13,10 @@ from shared.approvals.record import TIMER, needed
 from shared.audit.seal import altered, as_evidence
 from shared.contracts.commands import AgeApprovalEnvelope, envelope
 from shared.contracts.identity import deterministic_id
-from shared.contracts.instants import text
+from shared.contracts.instants import after, text
 from shared.delivery.handling import Delivery, Left, Outcome, Work
 from shared.delivery.inbox import execute
-from shared.errors import CountersignError, StateConflictError
+from shared.errors import ConflictError, CountersignError, RetryableError
 from shared.flows import approval_steps as steps
 from shared.ports.document_store import Body, Document
 from shared.runs.life_cycle import Run, moved_to, signal, stage, with_signals, with_stages
@@ -28,6 +28,8 @@ log = logging.getLogger("countersign.approvals")
 
 MAX_CARDS = 200
 """Cards that one firing looks at, the most overdue first; the next firing looks at the rest."""
+LATER_SECONDS = 3600.0
+"""After that a card is looked at again that cannot be aged as it is."""
 RECORDED = {WARN: "approval_warned", ESCALATE: "approval_escalated", EXPIRE: "approval_expired"}
 SEVERITY = {WARN: "Warning", ESCALATE: "Error", EXPIRE: "Warning"}
 UNSETTLED = frozenset({"waiting", "requested", "needs_review"})
@@ -36,26 +38,46 @@ UNSETTLED = frozenset({"waiting", "requested", "needs_review"})
 
 async def age_approvals(delivery: Delivery, *, limit: int = MAX_CARDS) -> int:
     """Warn of, escalate or expire every card whose time has come, one after the other; returns how many it was done
-    for. For the timer: a card that fails holds up no other, and is looked at again the next time."""
+    for. For the timer: a card that fails holds up no other. What may go better the next time is left due; what cannot
+    is looked at again after `LATER_SECONDS`, so that it takes no place from others."""
     done = 0
     for document in await delivery.store.due("approval", before=text(delivery.now()), limit=limit):
         try:
-            done += await _age(delivery, document)
-        except StateConflictError as why:
-            level = logging.ERROR if why.code == "record_altered" else logging.INFO  # else it was answered meanwhile
-            log.log(level, "%s is left as it is: %s", document.id, why)
-        except CountersignError as failed:
+            why = await _age(delivery, document)
+        except RetryableError as failed:
             log.warning("%s waits for the next time: %s", document.id, failed)
+            continue
+        except CountersignError as failed:
+            why = f"{failed.code}: {failed}"
         except Exception:  # whatever is wrong with one card, the others' time goes on
             log.exception("%s cannot be aged as it is", document.id)
+            why = "see above"
+        if why:
+            await _postponed(delivery, document, why)
+        done += not why
     return done
 
 
-async def _age(delivery: Delivery, document: Document) -> bool:
+async def _postponed(delivery: Delivery, document: Document, why: str) -> None:
+    """What the card says stays as it is, with its seal: only the timer comes back later. One that was answered in the
+    meantime is not touched."""
+    later = after(delivery.now(), seconds=LATER_SECONDS)
+    try:
+        await delivery.store.commit(document.partition, [document._replace(due_at=later)])
+    except ConflictError:
+        log.info("%s was answered meanwhile", document.id)
+    except CountersignError as failed:
+        log.error("%s cannot be aged (%s), nor put off: %s", document.id, why, failed)  # noqa: TRY400  both are told
+    else:
+        log.error("%s cannot be aged (%s): put off until %s", document.id, why, later)
+
+
+async def _age(delivery: Delivery, document: Document) -> str:
+    """Why time could do nothing (more) for the card, "" when it has."""
     now, body = delivery.now(), document.body
     moment = moment_due(body, at=text(now))
     if not moment:
-        return False
+        return "nothing is due for it by what it says"
     command_id = deterministic_id(document.partition, "age_approval", f"{body['approval_id']}\x1f{moment}")
     command = envelope(
         "AgeApproval",
@@ -65,8 +87,9 @@ async def _age(delivery: Delivery, document: Document) -> bool:
         source="timer",
         issued_at=now,
     )
-    await execute(delivery, AgeApprovalEnvelope.model_validate(command), fingerprint=command_id)
-    return True
+    done = await execute(delivery, AgeApprovalEnvelope.model_validate(command), fingerprint=command_id)
+    left = done.get("left", "")
+    return f"its end is on the record, and {left} stays as it was found" if left else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +104,7 @@ class AgeApprovalFlow:
         stored, action = steps.card_and_action(work, wish.approval_id)
         card, at = aged(stored, wish.moment, at=work.at), work.at
         found = await self._altered(work, stored, action)
+        left = stored.id if stored.id in found else ""
         said = _said(wish.moment, stored.body)
         notices = [steps.notice(work.partition, card.body, key=wish.moment, text=said, run=work.run, at=at)]
         cancelled = [one for one in _cancelled(action, wish.moment, at) if one.id not in found]
@@ -99,9 +123,9 @@ class AgeApprovalFlow:
         return Outcome(
             run=with_signals(moved_to(with_stages(work.run, [done]), "Completed", at=at), noted),
             entries=entries,
-            writes=[*([] if stored.id in found else [card]), *cancelled, *notices],
+            writes=[*([] if left else [card]), *cancelled, *notices],
             merges=[steps.telling(card.body, run=work.run, now=work.now, notices=notices)],
-            answer={"approval_id": wish.approval_id, "moment": wish.moment, "state": card.body["state"]},
+            answer={"approval_id": wish.approval_id, "moment": wish.moment, "state": card.body["state"], "left": left},
         )
 
     @staticmethod

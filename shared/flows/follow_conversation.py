@@ -86,7 +86,8 @@ async def follow(
     seconds: float,
     beat_seconds: float,
 ) -> AsyncIterator[list[Numbered]]:
-    """Batches of events above `after` for `seconds`; an empty one at least every `beat_seconds` without any.
+    """Batches of events above `after` (or the newest, when `after` is beyond it) for `seconds`; an empty one at least
+    every `beat_seconds` without any.
 
     Raises what the store raises; whoever follows comes back with the number of the last event that was told.
     """
@@ -113,10 +114,10 @@ async def follow(
 async def _past_what_is_gone(
     delivery: Delivery, tenant: str, conversation_id: str, after: int
 ) -> tuple[list[Numbered], int]:
-    """Events that are no longer kept are passed over: waiting for them would never end. What has come since the last
-    look is told instead."""
+    """Events that are no longer kept are passed over, and whoever names one that never was is at the end: waiting for
+    either would never end. What has come since the last look is told instead."""
     stored = await delivery.store.read(partition_of(tenant), conversation_doc_id(conversation_id))
     if stored is None or stored.body["last_sequence"] <= after:
-        return [], after
+        return [], min(after, stored.body["last_sequence"]) if stored else after
     batch = await events_after(delivery, tenant, conversation_id, after=after)
     return batch, after if batch else stored.body["last_sequence"]

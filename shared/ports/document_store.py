@@ -11,7 +11,8 @@
   `cursor` continues where a page ended, also after writes in between (no repeats of unchanged documents, no gaps).
   By kind alone it lists what has a `sort`; by key, what has the key: a document with neither is found by its id
   alone, and costs no index. A cursor of another query is `InvalidInputError("invalid_cursor")`.
-* **due** alone crosses partitions: documents of one kind with `due_at <= before`, oldest first. For timers.
+* **due** alone crosses partitions: documents of one kind with `due_at <= before`, oldest first. For timers, which one
+  document that cannot be read must not stop: it is left out, and logged.
 * **discard** deletes soon, and promises no more: it returns at once, a document that was changed in the meantime
   stays, and a crash or a failure may leave any of them. For what does no harm when it comes back (a sent outbox).
 * **TTL**: from `expires_at` on a document is no longer returned, and its id may be created again.

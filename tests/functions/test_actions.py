@@ -164,4 +164,32 @@ async def test_outcomes_are_counted_by_action_backend_and_configuration(app: App
         "outcome": outcome,
         "count": 1,
     }
-    assert found.body == {"days": [{"day": "2026-03-01", "rows": [row]}]}
+    assert found.body == {"days": [{"day": "2026-03-01", "rows": [row]}], "cursor": ""}
+
+
+@pytest.mark.parametrize("rows", [3, 400, 500, 1_000, 1_700])
+async def test_many_counts_come_in_pages_each_once(app: App, rows: int):
+    store = bootstrap.delivery().store
+    for day in range(1, 10):
+        counts = {f"draft_message|own|v|c-{number:04d}|done": number for number in range(rows if day % 3 else 1)}
+        body = {"day": f"2026-03-{day:02d}", "counts": counts}
+        sort = f"actions:{body['day']}"
+        await store.commit("home", [Document("home", f"metric:{sort}", "metric", body, sort=sort)])
+    seen, cursor = [], ""
+    for _ in range(30):
+        page = await app.call("get_action_metrics", params={"days": "8", **({"cursor": cursor} if cursor else {})})
+        action_answers.ActionMetrics.model_validate(page.body)
+        assert sum(len(day["rows"]) for day in page.body["days"]) <= 1_000
+        seen += [(day["day"], row["configuration_version"]) for day in page.body["days"] for row in day["rows"]]
+        cursor = page.body["cursor"]
+        if not cursor:
+            break
+    assert len(seen) == len(set(seen)) == 5 * rows + 3
+    assert [day for day, _ in seen] == sorted([day for day, _ in seen], reverse=True)
+    assert {day for day, _ in seen} == {f"2026-03-{day:02d}" for day in range(2, 10)}
+
+
+@pytest.mark.parametrize("cursor", ["x", "7.0", "7.0.actions:2026-03-01;", "-1.0.actions:2026-03-01", "7.0.turns:x"])
+async def test_a_cursor_of_another_making_is_refused(app: App, cursor: str):
+    reply = await app.call("get_action_metrics", params={"cursor": cursor})
+    assert (reply.status, reply.body["type"]) == (400, "urn:countersign:problem:invalid_cursor")

@@ -28,7 +28,7 @@ from shared.adapters.azure.cosmos_queries import Question
 from shared.adapters.azure.credentials import Credential
 from shared.adapters.document_pages import Range
 from shared.contracts.instants import text
-from shared.errors import RetryableError, TerminalError
+from shared.errors import RetryableError, TerminalError, UnreadableError
 from shared.ports.document_limits import check_commit, check_query
 from shared.ports.document_store import Document, Page, Schemas
 
@@ -107,8 +107,13 @@ class CosmosDocumentStore:
     async def due(self, kind: str, *, before: str, limit: int) -> list[Document]:
         if limit <= 0:
             return []
-        items = await self._select("due", cosmos_queries.due(kind, before), limit)
-        return [to_document(item, self._schemas) for item in items]
+        found = []
+        for item in await self._select("due", cosmos_queries.due(kind, before), limit):
+            try:
+                found.append(to_document(item, self._schemas))
+            except UnreadableError as failed:
+                _log.error("left out of what is due: %s", failed)
+        return found
 
     async def commit(
         self, partition: str, writes: Sequence[Document], *, deletes: Sequence[Document] = ()

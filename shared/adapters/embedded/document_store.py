@@ -28,7 +28,7 @@ from shared.adapters.embedded.document_rows import (
 from shared.adapters.embedded.sqlite_file import connect, storage_failure
 from shared.adapters.embedded.sqlite_writer import Executor, SqliteWriter
 from shared.contracts.instants import text
-from shared.errors import RetryableError, TerminalError
+from shared.errors import RetryableError, TerminalError, UnreadableError
 from shared.ports.document_limits import check_commit, check_query, check_size
 from shared.ports.document_store import Document, Page, Schemas
 
@@ -102,7 +102,13 @@ class SqliteDocumentStore:
         return Page(found[:limit], span.cursor_after(found[limit - 1]) if len(found) > limit else "")
 
     async def due(self, kind: str, *, before: str, limit: int) -> list[Document]:
-        return self._select(DUE, (kind, before, text(self._now()), max(0, limit)))
+        found = []
+        for row in self._fetch(DUE, (kind, before, text(self._now()), max(0, limit))):
+            try:
+                found.append(self._schemas.upcast(to_document(row)))
+            except UnreadableError as failed:
+                _log.error("left out of what is due: %s", failed)
+        return found
 
     async def commit(
         self, partition: str, writes: Sequence[Document], *, deletes: Sequence[Document] = ()

@@ -309,6 +309,18 @@ async def test_a_discard_that_fails_leaves_the_document_and_raises_nothing(
     assert "run:a stays" in caplog.text
 
 
+async def test_an_item_that_is_no_document_is_left_out_of_what_is_due_and_logged(
+    bench: CosmosBench, caplog: pytest.LogCaptureFixture
+):
+    await bench.store.commit("smith", [run("a")._replace(due_at="2026-03-01T12:00:00.000000Z")])
+    (whole,) = [one for one in bench.served.items.partitions["smith"].values() if one["id"] == "run:a"]
+    odd = {name: whole[name] for name in ("partition", "kind", "sort", "due_at") if name in whole}
+    bench.served.items.create("smith", {**odd, "id": "run:odd"})
+    due = await bench.store.due("run", before="2026-03-01T13:00:00.000000Z", limit=10)
+    assert [one.id for one in due] == ["run:a"]
+    assert "left out of what is due: run:odd" in caplog.text
+
+
 async def test_an_item_that_is_no_document_is_told_by_its_id(bench: CosmosBench):
     bench.served.items.create("smith", {"id": "run:odd", "partition": "smith", "kind": "run", "sort": "1"})
     with pytest.raises(UnreadableError, match="run:odd"):

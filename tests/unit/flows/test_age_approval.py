@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from shared.contracts.instants import text
+from shared.errors import RetryableError
 from shared.flows.age_approval import age_approvals
 from tests.bench import Bench
 from tests.unit.approvals.bench import (
@@ -133,7 +138,7 @@ async def test_time_ends_an_altered_card_too_and_the_record_keeps_that_it_was_al
     assert f"{kind}:{approval_id} differs" in "".join(errors)
     bench.clock.forward(minutes=200)
     before = await stored(bench.delivery, f"{kind}:{approval_id}")
-    assert await age_approvals(bench.delivery) == 1
+    assert await age_approvals(bench.delivery) == (kind == "action")
     after = await stored(bench.delivery, f"{kind}:{approval_id}")
     assert after.body == before.body, "it is left as evidence"
     assert (await told(bench.delivery))[-5]["value"]["state"] == "expired"
@@ -158,6 +163,56 @@ async def test_two_timers_at_once_and_an_answer_beside_them_leave_one_story(benc
     assert first + second >= 1
     happened = await recorded(bench.delivery)
     assert (happened.count("approval_escalated"), happened.count("approval_answered")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"state": "mislaid"}, {"risk": "low"}, {"expires_at": "2099-01-01T00:00:00.000000Z"}]
+)
+async def test_cards_that_can_never_age_take_no_place_from_others(
+    bench: Bench, change: dict[str, str], caplog: pytest.LogCaptureFixture
+):
+    """They were asked for first, so they are the most overdue, and as many as one firing looks at."""
+    ids = [await ask(bench.delivery, number=number) for number in range(5)]
+    for one in ids[:3]:
+        await altered(bench.delivery, f"approval:{one}", **change)
+    bench.clock.forward(minutes=241)
+    await age_approvals(bench.delivery, limit=3)
+    assert await age_approvals(bench.delivery, limit=3) == 2
+    assert [(await card_of(bench.delivery, one))["state"] for one in ids[3:]] == ["expired", "expired"]
+    put_off = [one.message for one in caplog.records if "put off until" in one.message]
+    assert len(put_off) == 3
+    assert await bench.store.due("approval", before=text(bench.clock()), limit=10) == []
+    bench.clock.forward(minutes=61)
+    assert len(await bench.store.due("approval", before=text(bench.clock()), limit=10)) == 3, "looked at again"
+    await age_approvals(bench.delivery, limit=3)
+    for one in ids[:3]:
+        assert (await card_of(bench.delivery, one)).items() >= change.items(), "and left as they were found"
+    await recorded(bench.delivery, altered=f"approval:{ids[0]}")
+
+
+async def test_a_card_that_is_no_json_any_more_holds_up_no_other(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    ruined, other = await ask(bench.delivery), await ask(bench.delivery, number=1)
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as store:
+        store.execute("UPDATE documents SET body = 'x' || body WHERE id = ?", (f"approval:{ruined}",))
+    bench.clock.forward(minutes=241)
+    assert await age_approvals(bench.delivery) == 1
+    assert (await card_of(bench.delivery, other))["state"] == "expired"
+    assert [f"approval:{ruined}" in one.message for one in caplog.records if one.levelname == "ERROR"] == [True]
+
+
+async def test_a_store_that_is_down_for_a_moment_puts_nothing_off(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    await ask(bench.delivery)
+    bench.clock.forward(minutes=241)
+
+    async def down(*_: object, **__: object) -> None:
+        raise RetryableError("the store is down", code="store_unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.store, "commit", down)
+        assert await age_approvals(bench.delivery) == 0
+    assert await age_approvals(bench.delivery) == 1
 
 
 async def test_no_more_cards_than_the_limit_are_looked_at(bench: Bench):

@@ -97,3 +97,13 @@ async def test_events_that_are_gone_are_passed_over(bench: Bench, waiter: Sqlite
     assert await anext(beats) == []
     await tell(bench, "c")
     assert await names_of(beats, until="c") == [(3, "c")]
+
+
+async def test_whoever_names_an_event_that_never_was_is_told_what_comes_next(bench: Bench, waiter: SqliteEventWaiter):
+    await tell(bench, "a", "b")
+    given: dict[str, Any] = {"after": 999, "seconds": 5.0, "beat_seconds": 5.0}
+    following = asyncio.create_task(names_of(follow(bench.delivery, waiter, TENANT, ID, **given), until="c"))
+    await asyncio.sleep(0.05)
+    assert not following.done(), "what was there before is not told again"
+    await tell(bench, "c")
+    assert await asyncio.wait_for(following, 2) == [(3, "c")]

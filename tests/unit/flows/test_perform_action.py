@@ -327,6 +327,31 @@ async def test_an_intent_changed_by_hand_is_not_carried_out_and_stays_as_it_was_
     assert "perform" not in backend.asked
 
 
+async def test_an_action_whose_card_is_gone_asks_the_bank_for_nothing(bench: Bench, backend: FakeBank):
+    action_id = await _intended(bench)
+    card = await bench.store.read(TENANT, f"approval:{action_id}")
+    assert card is not None
+    await bench.store.commit(TENANT, [], deletes=[card])
+    assert await deliver(bench) == ["parked"]
+    assert (await action_of(bench, action_id))["code"] == "approval_missing"
+    assert "perform" not in backend.asked
+    found = await verify(TENANT, store=bench.store, checkpoints=bench.delivery.checkpoints)
+    assert (found.problem, found.document) == ("document_missing", card.id)
+
+
+async def test_a_member_whose_card_is_gone_changes_nothing_of_ours(bench: Bench):
+    await _stored(bench, "t-1", "Categorized")
+    action_id = await wish(bench, "recategorise_transactions", _recategorise(("t-1", 1)))
+    await sign(bench, action_id, "bob")
+    assert await deliver_one(bench) == "committed"
+    card = await bench.store.read(TENANT, f"approval:{action_id}")
+    assert card is not None
+    await bench.store.commit(TENANT, [], deletes=[card])
+    await deliver(bench)
+    action = await action_of(bench, action_id)
+    assert (action["state"], action["code"]) == ("refused", "approval_missing")
+
+
 async def test_a_budget_is_set_and_set_again_with_what_it_was_before(bench: Bench):
     first = await wish(bench, "set_budget", {"category": "food", "limit_minor": 40_000, "currency": "EUR"})
     await deliver(bench)
