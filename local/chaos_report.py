@@ -18,7 +18,7 @@ class Kind(NamedTuple):
 
 @dataclass(slots=True)
 class Report:
-    """What a round has shown. `counted` is False when a kill came too early or too late to prove anything.
+    """What a round has shown. `counted` is False when the kills came too early or too late to prove anything.
 
     kills: for each kill how many stood at each step. absorbed: what kills left half done or done twice.
     """

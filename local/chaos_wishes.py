@@ -172,7 +172,7 @@ def _wave(aim: str, wishes: Sequence[Wish], chance: Random, shape: str) -> Wave:
     trouble = Trouble(latency_ms=latency, stage=stage, times=0)
     bank: Fate = "lives"
     if shape == TROUBLED:
-        kinds = AFTER if aim == EFFECTED else BEFORE + AFTER
+        kinds = AFTER[:-1] if aim == EFFECTED else BEFORE + AFTER  # the last one may be spent on a look-up
         trouble = _some(kinds, chance)
         if chance.random() < BANK_DIES:
             bank = chance.choice(DEATHS)
