@@ -3,8 +3,9 @@
 Two kinds of rounds take turns. Statements: one kill while uploads are worked. Transfers: wishes on their way from
 message to bank, a kill at each step of the way, and a bank in a process of its own whose books say what happened.
 
-A kill counts only when something was half done at it, and a round when one of its kills does. Everything random comes from the seed; what the machine
-does in between does not, so that a seed leads near a failure, not always to it: the folder of a failed round is kept.
+A kill counts only when something was half done at it, and a round when one of its kills does. Everything random comes
+from the seed; what the machine does in between does not, so that a seed leads near a failure, not always to it: the
+folder of a failed round is kept.
 """
 
 from __future__ import annotations
