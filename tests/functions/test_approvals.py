@@ -204,6 +204,70 @@ async def test_a_program_cannot_answer(app: App, settings: Any, monkeypatch: pyt
         assert code_of(reply) == (403, "role_missing")
 
 
+@pytest.mark.parametrize("by", ROUTES)
+async def test_an_answer_given_twice_is_one_signature_and_the_first_answer(app: App, by: str):
+    approval_id = await ask(amount_minor=200_000)
+    digest = (await shown(app, approval_id)).body["card_digest"]
+    first, again = [await answer(app, approval_id, by=by, card_digest=digest) for _ in range(2)]
+    assert (again.status, again.body) == (200, first.body)
+    changed = await answer(app, approval_id, by=by, decision="reject", card_digest=digest)
+    assert code_of(changed) == (409, "already_signed")
+    card = (await shown(app, approval_id)).body
+    assert (card["state"], len(card["signatures"]), card["still_needed"]) == ("pending", 1, 1)
+
+
+@pytest.mark.parametrize("by", ROUTES)
+async def test_an_answer_to_what_the_card_said_before_an_edit_is_refused_whatever_it_says(app_with_bank: App, by: str):
+    app, approval_id = app_with_bank, await ask()
+    stale = (await shown(app, approval_id)).body["card_digest"]
+    await answer(app, approval_id, RITA, edited_arguments=EDITED)
+    for decision in ("approve", "reject"):
+        reply = await answer(app, approval_id, RALF, decision, by=by, card_digest=stale)
+        assert code_of(reply) == (409, "card_changed")
+        assert "read it again" in reply.body["detail"]
+    card = (await shown(app, approval_id)).body
+    assert (card["state"], [one["person"] for one in card["signatures"]]) == ("modified", ["dev:rita"])
+    assert (await answer(app, approval_id, RALF, by=by)).body["state"] == "approved"
+
+
+@pytest.mark.parametrize("by", ROUTES)
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+async def test_another_tenants_card_takes_no_answer_and_is_not_even_there(app: App, by: str, decision: str):
+    approval_id = await ask()
+    before = await shown(app, approval_id)
+    stranger = dev("rita", tenants="desk", roles="reviewer,operator,auditor")
+    reply = await answer(app, approval_id, stranger, decision, by=by, card_digest=before.body["card_digest"])
+    assert code_of(reply) == (404, "not_found")
+    assert code_of(await answer(app, "nothing-of-the-kind", stranger, decision, by=by, card_digest="0" * 64)) == (
+        404,
+        "not_found",
+    )
+    assert (await shown(app, approval_id)).body == before.body
+
+
+@pytest.mark.parametrize("by", ROUTES)
+@pytest.mark.parametrize("roles", ["member", "auditor", "operator", "member,auditor,operator"])
+async def test_whoever_lacks_the_cards_role_can_neither_allow_nor_deny(app: App, by: str, roles: str):
+    approval_id = await ask()
+    before = await shown(app, approval_id)
+    for decision in ("approve", "reject"):
+        reply = await answer(
+            app, approval_id, dev("max", roles=roles), decision, by=by, card_digest=before.body["card_digest"]
+        )
+        assert code_of(reply) == (403, "role_missing")
+    assert (await shown(app, approval_id)).body == before.body
+
+
+@pytest.mark.parametrize("by", ROUTES)
+async def test_an_answer_after_expiry_is_refused_and_is_nobodys_no(app: App, by: str, monkeypatch: pytest.MonkeyPatch):
+    approval_id = await ask()
+    _later(monkeypatch, minutes=240)
+    for decision in ("approve", "reject"):
+        assert code_of(await answer(app, approval_id, by=by, decision=decision)) == (409, "approval_expired")
+    card = (await shown(app, approval_id)).body
+    assert (card["state"], card["signatures"], card["rejected_by"]) == ("expired", [], "")
+
+
 async def test_after_its_time_a_card_is_expired_for_everybody(app: App, monkeypatch: pytest.MonkeyPatch):
     approval_id = await ask()
     _later(monkeypatch, minutes=240)
