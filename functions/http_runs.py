@@ -29,13 +29,14 @@ async def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="v1/runs/{run_id}", methods=["GET"])
 @answering
 async def get_run(req: func.HttpRequest) -> func.HttpResponse:
-    """One run with its stages and signals."""
+    """One run with its stages and signals; of a conversation that the caller may not read, without their words."""
     from shared import bootstrap
     from shared.flows import reading
 
     caller = await caller_of(req, needs=WHO_MAY["get_run"])
     key = reference_in(req, "run_id")
-    return json_reply(await reading.one(bootstrap.delivery(), caller.tenant, "run", key, view=reading.run))
+    person, roles = caller.principal, caller.roles
+    return json_reply(await reading.one_run(bootstrap.delivery(), caller.tenant, key, person=person, roles=roles))
 
 
 @blueprint.route(route="v1/runs/{run_id}/audit", methods=["GET"])
@@ -48,7 +49,7 @@ async def list_run_audit(req: func.HttpRequest) -> func.HttpResponse:
     caller = await caller_of(req, needs=WHO_MAY["list_run_audit"])
     run_id, page = reference_in(req, "run_id"), page_in(req)
     delivery = bootstrap.delivery()
-    await reading.one(delivery, caller.tenant, "run", run_id, view=reading.run)
+    await reading.one(delivery, caller.tenant, "run", run_id, view=reading.as_stored)
     found = await reading.page(
         delivery, caller.tenant, "audit", view=reading.as_stored, key=("run", run_id), descending=False, **page
     )

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from shared.actions.life_cycle import action_doc_id
 from shared.audit.record import START, Head
 from shared.audit.trail import audit_id
 from shared.audit.verification import Verification, verify
 from shared.contracts.identity import partition_of
+from shared.conversation.stream import conversation_doc_id
 from shared.delivery.handling import Delivery
 from shared.errors import NotFoundError
+from shared.flows.follow_conversation import READS_ALL
 from shared.ledger.transactions import ERASED, PROFILE_ID
 from shared.ports.document_store import MAX_PAGE, Body, Document
 
 MAX_VERIFIED = 5_000
 """Records that one call verifies; a caller with a longer chain goes on from where it ended."""
 
+OF_A_CONVERSATION = frozenset(
+    {"AgentMessagePosted", "AgentApprovalSubmitted", "AnswerApproval", "AgeApproval", "RequestAction", "PerformAction"}
+)
+"""Commands whose runs tell what people said. The subject of the first is the conversation, of the others the action."""
 View = Callable[[Document], dict[str, Any]]
 
 
@@ -52,14 +59,33 @@ def transaction(document: Document) -> dict[str, Any]:
     return {name: value for name, value in document.body.items() if name not in ("learned", "counted")}
 
 
-def run(document: Document) -> dict[str, Any]:
-    """A run with its stages and signals."""
+async def one_run(
+    delivery: Delivery, tenant: str, run_id: str, *, person: str, roles: frozenset[str]
+) -> dict[str, Any]:
+    """The run with its stages and signals; `NotFoundError`. Of a conversation that this reader may not read they come
+    without words: how it was handled, and nothing of what was said."""
+    told = await one(delivery, tenant, "run", run_id, view=_run)
+    if told["command_type"] not in OF_A_CONVERSATION or not READS_ALL.isdisjoint(roles):
+        return told
+    is_message = told["command_type"] == "AgentMessagePosted"
+    about = conversation_doc_id(told["subject"]) if is_message else action_doc_id(told["subject"])
+    document = await delivery.store.read(partition_of(tenant), about)
+    whose = document.body["owner" if is_message else "requested_by"] if document else ""
+    return told if whose == person else _wordless(told)
+
+
+def _run(document: Document) -> dict[str, Any]:
     return {name: value for name, value in document.body.items() if name != "vouches_for"}
+
+
+def _wordless(told: dict[str, Any]) -> dict[str, Any]:
+    stages = [{**one, "outcome_rationale": "", "details": {}} for one in told["stages"]]
+    return {**told, "stages": stages, "signals": [{**one, "summary": ""} for one in told["signals"]]}
 
 
 def run_line(document: Document) -> dict[str, Any]:
     """A run in a list: its stages and signals only counted."""
-    body = run(document)
+    body = _run(document)
     return {**body, "stages": len(body["stages"]), "signals": len(body["signals"])}
 
 

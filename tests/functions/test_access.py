@@ -17,7 +17,7 @@ from tests.functions import stream_bench
 from tests.functions.access_table import CALLERS, ROWS
 from tests.functions.asking import STREAMED, shape_of, told_by
 from tests.functions.conftest import ALL_ROLES, App, dev, http_names
-from tests.functions.two_tenants import BANK, DESK, HOME, THEIR_WORD, World, made_in
+from tests.functions.two_tenants import BANK, DESK, HOME, SAID, THEIR_WORD, World, made_in
 
 OPEN = sorted(key for key, row in ROWS.items() if row.expected["nobody"] == "200")
 CLOSED = sorted(ROWS.keys() - OPEN)
@@ -76,6 +76,29 @@ async def test_everybody_gets_what_the_table_says(app: App, world: World, key: s
         assert shape_of(told, *real) == shape_of(unknown, *unreal.values())
     if told.outcome == "401":
         assert (told.code, told.headers["www-authenticate"]) == ("unauthenticated", "Bearer")
+
+
+@pytest.mark.parametrize("who", ["owner", "member", "reviewer", "auditor", "operator"])
+async def test_what_somebody_says_is_read_by_whoever_may_read_it_and_by_nobody_else(app: App, world: World, who: str):
+    """Everything that this caller can look at, and each run there is. An operator sees what is asked for, for cards
+    may want an operator's signature; not how it came about."""
+    ids, told = world.ids[HOME], {}
+    reads = [row for row in ROWS.values() if not row.name.startswith(("post_", "put_")) and row.wish.body is None]
+    for row in reads:
+        told[row.name] = (await told_by(app, row, who, ids)).text
+    runs = [id_.removeprefix("run:") for id_, one in world.stored(HOME).items() if one.kind == "run"]
+    for run in runs:
+        told["get_run"] += (await told_by(app, ROWS["get_run"], who, {**ids, "run": run})).text
+    heard = {name for name, text in told.items() if SAID in text}
+    readers = {"get_conversation", "get_assistant_conversation", "list_actions", "get_run"}
+    may: dict[str, set[str]] = {
+        "owner": {*readers, "list_drafts"},
+        "member": set(),
+        "reviewer": readers,
+        "auditor": {*readers, "list_audit", "export_audit"},
+        "operator": {"list_actions"},
+    }
+    assert heard == may[who]
 
 
 def changed(before: dict[str, Any], now: dict[str, Any]) -> set[str]:

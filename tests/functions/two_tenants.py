@@ -26,6 +26,8 @@ from tests.functions.conftest import App, dev
 HOME, DESK = "home", "desk"
 THEIR_WORD = "zebra"
 """A word in everything that people have written in `DESK`, and in nothing of `HOME`."""
+SAID = "umbrella"
+"""A word that Alice has said in `HOME`, to nobody but the assistant."""
 BANK = {"BANK_URL": "http://127.0.0.1:9", "BANK_TOKEN": "token", "BANK_ACCOUNTS": "home=giro,desk=giro"}
 """Nobody listens there, and nothing here asks it."""
 EASYAUTH = {
@@ -95,7 +97,7 @@ async def _tenant(app: App, tenant: str) -> Ids:
     await app.call("put_member", {"principal": f"dev:{word}", "roles": ["member"]}, as_=olga)
     await worked()
     for said in (
-        f"draft a message to Anna saying hello {word}", "set a budget of 400 EUR for groceries",
+        f"draft a message to Anna saying {SAID if tenant == HOME else word}", "set a budget of 400 EUR for groceries",
         "export all transactions", f"transfer 40 EUR to {word.title()} Ltd", f"transfer 50 EUR to {word.title()} Ltd",
     ):  # fmt: skip
         posted = await app.call("post_message", {"message": said}, as_=alice, id=ids["conversation"])
