@@ -35,7 +35,7 @@ param privateNetwork bool = false
 @maxValue(1000000)
 @description('0: Cosmos DB serverless. Else the autoscale maximum in request units per second, from 1000 in steps of 1000.')
 param cosmosMaxThroughput int = 0
-@description('Azure OpenAI account with one deployment, used through the identity; no key.')
+@description('Azure OpenAI account with a deployment of each model, used through the identity; no key.')
 param azureOpenAi bool = false
 @description('Model (and, with azureOpenAi, deployment) that phrases answers; empty: the grammar answers alone.')
 param model string = ''
@@ -162,6 +162,7 @@ module openAi 'openai.bicep' = if (azureOpenAi && !empty(model)) {
     zones: zones
     model: model
     modelVersion: modelVersion
+    fallback: modelFallback
     capacity: modelCapacity
   }
 }

@@ -1,4 +1,4 @@
-// Only with azureOpenAi: an account with one deployment, reached by the apps' identity. There is no key.
+// Only with azureOpenAi: an account with a deployment of each model, reached by the apps' identity. There is no key.
 param location string
 param tags object
 param token string
@@ -8,11 +8,15 @@ param workspaceId string
 param endpointSubnetId string
 param zones object
 param model string
+@description('Empty: the version that Azure takes by itself.')
 param modelVersion string
-@description('Thousands of tokens per minute.')
+@description('The model that is asked when the first does not answer; empty: none.')
+param fallback string
+@description('Thousands of tokens per minute, for each.')
 param capacity int
 
 var private = !empty(endpointSubnetId)
+var models = empty(fallback) || fallback == model ? [model] : [model, fallback]
 var openAiUser = '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd' // Cognitive Services OpenAI User: calls deployments, changes none
 
 module account 'br/public:avm/res/cognitive-services/account:0.18.0' = {
@@ -40,13 +44,12 @@ module account 'br/public:avm/res/cognitive-services/account:0.18.0' = {
         ]
       : []
     deployments: [
-      {
-        name: model
-        model: {
-          format: 'OpenAI'
-          name: model
-          version: modelVersion
-        }
+      for one in models: {
+        name: one
+        model: union(
+          { format: 'OpenAI', name: one },
+          one == model && !empty(modelVersion) ? { version: modelVersion } : {}
+        )
         sku: {
           name: 'GlobalStandard'
           capacity: capacity
