@@ -23,7 +23,7 @@ from shared.conversation.intent import INTENTS
 ROWS: Final = Path(__file__).resolve().parent / "conversation"
 HALVES: Final = ("seen", "held out")
 TODAY: Final = date(2025, 5, 14)
-FILES: Final = ("questions", "wishes", "talk")
+FILES: Final = ("questions", "wishes", "talk", "everyday")
 
 
 @dataclass

@@ -13,8 +13,6 @@ from shared.ledger.events import decision_changed
 from shared.ports.document_store import Body
 
 MAX_TRANSACTIONS = 50
-SHOWN = 10
-"""Ids that the card shows; the rest is counted. All of them are in the arguments that are signed."""
 
 
 class SeenTransaction(Shape):
@@ -45,10 +43,9 @@ def _ids(arguments: Body) -> tuple[str, ...]:
 def _describe(arguments: Body) -> Description:
     ids = _ids(arguments)
     many = f"{len(ids)} transaction{'s' if len(ids) > 1 else ''}"
-    rest = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     return Description(
         f"Put {many} into {arguments['category']}",
-        (("Category", arguments["category"]), ("Transactions", ", ".join(ids[:SHOWN]) + rest)),
+        (("Category", arguments["category"]), ("Transactions", ", ".join(ids))),
         (f"{many} will count as reviewed.", "Future transactions of these merchants are judged with this in mind."),
     )
 

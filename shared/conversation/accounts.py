@@ -51,7 +51,16 @@ _BY_NAME: Final = re.compile(
     r"([a-z][a-z0-9]*(?:[-_.:][a-z0-9]+)+(?!\S*\w)|[a-z][a-z0-9]*(?=\s+to\b))"
 )
 """An account by its own name: "from acc-savings", or a lone word before "to"."""
+_ASKED_BY_NAME: Final = re.compile(
+    r"\b(?:in|of|on|about|for)\s+(?:my\s+|the\s+|account\s+)*([a-z]+(?:[-_][a-z0-9]+)+)\b"
+)
+_SAID_OF_IT: Final = re.compile(
+    r"\b(?:from|via|using|use|out of)\s+(?:my|our|the)\s+((?:[a-z-]+\s+){0,2}?[a-z-]+)\s+account\b", re.IGNORECASE
+)
+"""What an account of the speaker's is called: "from my joint account", "from our joint savings account"."""
 _NO_NAME: Final = words("me us my mine the here there now today account them him her it this that")
+_ANY: Final = words("main primary own personal regular usual normal bank money current-account")
+"""Says no more of an account than that it is one."""
 
 
 class Sides(NamedTuple):
@@ -97,9 +106,21 @@ def sides_in(text: str, *, asked: str = "") -> Sides:
     return Sides("".join(sorted(source)[:1]), "".join(sorted(target)[:1]), own, problem)
 
 
-def account_named_in(text: str) -> str:
-    """The account that money shall leave, by a name of its own; whether there is one of that name, others know."""
-    return next((one for one in _BY_NAME.findall(text) if one not in _NO_NAME and not _ONE_WORD.get(one)), "")
+def account_named_in(text: str, *, asking: bool = False) -> str:
+    """An account of the speaker's own by a name, which only others can tell to be one. asking: in a question about it;
+    else it is what money shall leave.
+
+    A kind with a word of its own ("joint savings") is such a name; a kind alone ("savings") is for `sides_in`.
+    """
+    named = next((one for one in _BY_NAME.findall(text) if one not in _NO_NAME and not _ONE_WORD.get(one)), "")
+    if not named and asking:
+        named = next(iter(_ASKED_BY_NAME.findall(text)), "")
+    called = _SAID_OF_IT.search(text)
+    if named or called is None:
+        return named
+    said = [word for word in called[1].lower().split() if word not in _ANY]
+    pairs = {word for pair in _TWO_WORDS for word in pair} | _CARDS
+    return "" if all(word in _ONE_WORD or word in pairs for word in said) else " ".join(said)
 
 
 _TO_THEIRS: Final = frozenset({("to", "hers"), ("to", "theirs"), ("into", "hers"), ("into", "theirs")})

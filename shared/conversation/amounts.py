@@ -44,6 +44,8 @@ _THAN: Final = {
     "less": "at_most",
     "smaller": "at_most",
 }
+_UNLESS: Final = {"at_least": "at_most", "at_most": "at_least"}
+"""The same behind a no: "no more than"."""
 _HYPHEN: Final = re.compile(r"(?<=[a-z])-(?=[a-z])")
 _OVER: Final = [[verb, "over"] for verb in ("transfer", "send", "wire", "move", "sending", "it")]
 _SIGNS: Final = words("$ € £ ¥ ₹ ₩ ₺ ₴ ₪ us$ a$ c$ ca$ nz$ hk$ s$ r$")
@@ -187,7 +189,8 @@ def _bound(scan: _Scan, at: int) -> str:
         return ""
     bound = _BOUNDS.get(scan.lowers[at - 1], "") if at else ""
     if bound == "than":
-        return _THAN.get(scan.lowers[at - 2], "") if at > 1 else ""
+        told = _THAN.get(scan.lowers[at - 2], "") if at > 1 else ""
+        return _UNLESS.get(told, "") if at > 2 and scan.lowers[at - 3] in {"no", "not"} else told
     up_to = at > 1 and scan.lowers[at - 2 : at] == ["up", "to"]
     return "at_most" if up_to else bound
 

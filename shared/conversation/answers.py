@@ -89,7 +89,7 @@ def reading(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Readin
         if found.search(words):
             return sure(Intent(name, {}))
     brief = len(words.split()) <= _BRIEF
-    if (no and brief and not (yes and yes.end() > no.end())) or _TAKING_BACK.match(words):
+    if (no and brief and not (yes and yes.end() > no.end())) or _TAKING_BACK.match(words.removeprefix("please ")):
         return sure(Intent("deny", {}))
     if yes and brief:
         return sure(Intent("affirm", {}))

@@ -13,6 +13,8 @@ WISH: Final = "wish"
 """`Context.asked` when our last reply asked whether the pending intent is wanted at all ("Shall I transfer ...?")."""
 
 _NONE: Final[Mapping[str, str | int | bool]] = MappingProxyType({})
+_WHICH: Final = frozenset({"merchant", "transaction_id"})
+"""Slots of which one is enough."""
 
 
 class Context(NamedTuple):
@@ -44,6 +46,9 @@ def intent_of(name: str, slots: Slots, unclear: tuple[str, ...] = ()) -> Intent:
     unclear: further slots that were named in a way that left them open: they are asked for too, until named.
     """
     missing = tuple(dict.fromkeys(slot for slot in (*INTENTS[name].needs, *unclear) if slot not in slots))
-    if name == "recategorise" and "merchant" not in missing and not slots.keys() & {"merchant", "transaction_id"}:
+    which = slots.keys() & _WHICH
+    if which:
+        missing = tuple(slot for slot in missing if slot not in _WHICH)
+    elif name == "recategorise" and not _WHICH & set(missing):
         missing += ("merchant",)
     return Intent(name, slots, missing)

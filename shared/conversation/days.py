@@ -32,6 +32,7 @@ _MONTH: Final = "|".join(sorted(MONTHS, key=len, reverse=True))
 _WEEKDAY: Final = "|".join(WEEKDAYS)
 _YEAR: Final = r"(?:,? (?:of )?(?:19|20|21)[0-9]{2}\b)?"
 _DAY: Final = r"(?:the )?[0-9]{1,2}(?:st|nd|rd|th)?"
+_OF_A_MONTH: Final = "statements?|transactions|spending|expenses|csv|pdf"
 _DAY_MONTH: Final = rf"(?:{_DAY} (?:of )?(?:{_MONTH})\b{_YEAR}|(?:{_MONTH}) {_DAY}\b{_YEAR})"
 _POINT: Final = (
     rf"(?:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}|{_DAY_MONTH}|(?:{_MONTH})\b{_YEAR}|(?:{_WEEKDAY})|(?:19|20|21)[0-9]{{2}}"
@@ -183,6 +184,7 @@ _FORMS: Final = (
     (_form(r"(?:end|rest|remainder) of (?:the|this) (?P<unit>week|month|year)"), _end),
     (_form(rf"(?P<which>last|next|this) (?P<day>{_WEEKDAY})"), _weekday),
     (_form(rf"(?P<which>in|during|for|of|on|from|last|this|next) (?P<point>{_POINT})"), _named),
+    (_form(rf"(?P<point>(?:{_MONTH})\b{_YEAR})(?= (?:as|{_OF_A_MONTH})\b)"), _bare),
     (_form(r"(?P<day>today|yesterday|tomorrow|tonight|year to date)"), _one_day),
     (_form(r"(?:in )?q(?P<quarter>[1-4])(?: (?P<year>20[0-9]{2}))?"), _quarter),
     (_form(r"(?P<day>[0-9]{1,2}/[0-9]{1,2}/(?:[0-9]{4}|[0-9]{2}))"), _slashed),

@@ -28,7 +28,7 @@ OWN_ACCOUNT = "own account"
 INTENTS: Mapping[str, Kind] = {
     # questions, answered from the tenant's own ledger
     "spending": Kind(may=(*SPAN, "category", "merchant", "compare")),
-    "find_transactions": Kind(may=(*SPAN, "category", "merchant", "amount_minor", "currency", "bound")),
+    "find_transactions": Kind(may=(*SPAN, "category", "merchant", "amount_minor", "currency", "bound", "waiting")),
     "explain_decision": Kind(may=("transaction_id", "merchant")),
     "budget_status": Kind(may=("category",)),
     "cash_pressure": Kind(may=SPAN),

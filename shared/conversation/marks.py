@@ -7,7 +7,6 @@ stranger's: from here on it is one character, and no phrase can match inside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import date
 from typing import Final, NamedTuple
 
@@ -24,6 +23,8 @@ _QUOTED: Final = re.compile(
     r"|\b(?:says|said|reads|wrote|states|note|memo|text|message|subject|email|letter|description)\s*:.*\Z",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
+_IN_A_WORD: Final = re.compile(r"[\w-]")
+"""Before what looks like a day and is part of an id: "t-2024-07"."""
 _DOTS: Final = re.compile(r"\.{2,}|\u2026")
 _LEAD: Final = re.compile(r"\A\w+\s*:")
 
@@ -38,13 +39,15 @@ class Marked(NamedTuple):
     amounts: tuple[Money, ...]
     days: tuple[Span, ...]
     quotes: tuple[str, ...]
-    originals: Mapping[str, str]
+    originals: dict[str, str]
     crowded: bool = False
 
     def restored(self, text: str) -> str:
-        """A part of the text as it was written."""
-        whole = "".join(self.originals.get(one, one) for one in text)
-        return " ".join(self.restored(whole).split()) if any(one in self.originals for one in whole) else whole
+        """A part of the text as it was written, with the spaces that a mark has brought taken away."""
+        for mark, was in reversed(self.originals.items()):
+            for marked in (f" {mark} ", f" {mark}", f"{mark} ", mark):
+                text = text.replace(marked, was)
+        return text
 
     def amounts_of(self, text: str) -> tuple[Money, ...]:
         """The amounts that stand in a part of the text."""
@@ -66,7 +69,7 @@ def mark(text: str, *, home: str, today: date, expected: bool) -> Marked:
     quoted = [(hit.start(), hit.end()) for hit in _QUOTED.finditer(text)]
     quotes = tuple(_LEAD.sub("", text[start:end]).strip(" `\"'“”„«»>\n\t") for start, end in quoted[:MOST])
     text = _TITLE.sub("", _with_marks(text, quoted, QUOTE, originals))
-    spans = spans_in(text, today)
+    spans = [one for one in spans_in(text, today) if not _IN_A_WORD.match(text[max(0, one.start - 1) : one.start])]
     text = _with_marks(text, [(one.start, one.end) for one in spans], DAYS, originals)
     money = amounts_in(text, home=home, expected=expected)
     text = _with_marks(text, [(one.start, one.end) for one in money], AMOUNT, originals)

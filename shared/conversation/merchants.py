@@ -1,4 +1,4 @@
-"""The merchant that a question is about: "at Lidl", "why was Netflix flagged", a name in quotation marks. Pure.
+"""The merchant that a question is about: "at Lidl", "why was Netflix flagged", a quotation; or its id. Pure.
 
 The name is only ever looked up in the tenant's own ledger; whatever it says is not read further.
 """
@@ -24,6 +24,22 @@ _NO_MERCHANT: Final = words(
 )
 _ENDS: Final = words("? , this last in on under as to into and since for during from between flagged marked put sent")
 _LOWER_LEADS: Final = words("at")
+
+
+_NAMED_ID: Final = re.compile(
+    r"\b(?:transaction|payment|charge|id|txn)\s+(?:id\s+|number\s+)?#?([\w.:-]*[0-9][\w.:-]*)\b", re.IGNORECASE
+)
+_BARE_ID: Final = re.compile(
+    r"(?<![\w.:@/-])((?=[\w.:-]*[A-Za-z])(?:[A-Za-z0-9]+[-_:.])+[A-Za-z0-9]*[0-9][A-Za-z0-9]*|[0-9]{3,}[-_][0-9]{5,})"
+    r"(?![\w@/-])"
+)
+"""An id by its form: letters and figures in parts, such as "s-113" or "tx_99812"."""
+
+
+def transaction_id_in(text: str) -> str:
+    """The id of a transaction, "" for none; whether there is such a one, others know."""
+    found = _NAMED_ID.search(text) or _BARE_ID.search(text)
+    return found[1] if found else ""
 
 
 def merchant_in(text: str, marked: Marked, *, verb_ahead: bool = False) -> str:

@@ -67,7 +67,10 @@ WISHES: Final[Rules] = (
 
 WISHED_FOR: Final[Rules] = (
     ("export_statement", ("a|my|the? .. <file>",)),
-    ("change_notifications", ("no|any? more? <notices>", "no|any? more? email|sms|push <notices>")),
+    ("change_notifications", (
+        "no|any? more? <notices>", "no|any? more? email|sms|push <notices>",
+        "the|any|those? weekly|budget|approval|duplicate|large .. <notices>",
+    )),
     ("request_payment", ("a|the|another? private? payment|money request", "<amount> .. requested")),
     ("transaction", ("a|another|the? private? transaction",)),
     ("transfer", (
@@ -88,6 +91,10 @@ QUESTIONS: Final[Rules] = (
         "on what basis|grounds", "how come", "who|what decided|approved|rejected|<judged>",
         "how did you|it .. decide|categorise|categorize|classify|choose|pick|end",
         "how was|were .. decided|chosen|<judged>",
+    )),
+    ("budget_status", ("budget|budgets .. left", "left .. budget|budgets")),
+    ("cash_pressure", (
+        "will|would .. left", "be left", "left until|till|by|before", "left at|by the? end", "left .. payday",
     )),
     ("balance", (
         "balance|balances|balace", "how much .. account|accounts|checking|savings|saving|bank",
@@ -120,7 +127,7 @@ QUESTIONS: Final[Rules] = (
         "what did|have|do|does|is|are .. <spent>|spending", "what .. cost|costs me|us",
         "where did|does|is|has|have .. <money>|<amount> .. go|going|gone|went",
         "where .. money go|going|gone|goes|went",
-        "my|our|the|were|was|total expenses|expenditure|expenditures|outgoings|costs",
+        "compare|compared", "my|our|the|were|was|total expenses|expenditure|expenditures|outgoings|costs",
     )),
     ("find_transactions", (
         "show|list|find|see|search|display|view|get|pull|look|give|fetch|which|what|any|all .. <entries>",
@@ -131,6 +138,7 @@ QUESTIONS: Final[Rules] = (
         "last|latest|recent|biggest|largest|smallest .. <entries>",
         "what is|was|are|were the|this|that|these? .. <entries>|debit", "search for|my", "look for|up",
         "find|show|list .. <amount>|<quote>", "everything i|we bought|paid|spent", "transactions",
+        "what|which|anything .. needs|need|waits|wait|waiting|left .. review|reviewed",
         "who paid|charged|sent",
     )),
     ("balance", ("how much .. in|have|got|available|there", "what do i have")),

@@ -7,48 +7,25 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from shared.conversation.accounts import Sides, account_named_in, sides_in
+from shared.conversation.asides import AFFIRM, DENY
 from shared.conversation.categories import category_in
 from shared.conversation.intent import OWN_ACCOUNT, Intent, Slots
 from shared.conversation.marks import Marked
-from shared.conversation.merchants import merchant_in
-from shared.conversation.patterns import any_of, plain
+from shared.conversation.merchants import merchant_in, transaction_id_in
+from shared.conversation.notices import notice_in
+from shared.conversation.patterns import any_of, plain, words
 from shared.conversation.people import addressee_in, payee_in, payer_in
 
-TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
-    "approvals": (
-        "approval|approvals|countersign|countersignature|signature|signatures",
-        "needs|need sign|signing|approving",
-    ),
-    "reviews": ("review|reviews",),
-    "budgets": ("budget|budgets|overspending|overspend",),
-    "transfers": ("transfer|transfers|payment|payments",),
-    "unusual_charges": (
-        "unusual|suspicious|duplicate|large|big|odd|strange|anomaly|anomalies|fraud", "price increase|increases",
-    ),
-    "statements": ("statement|statements|upload|uploads|import|imports",),
-    "low_balance": ("low balance|balances|funds|cash", "balance|account .. low|below|under|drops|falls"),
-    "recurring_charges": ("subscription|subscriptions|renewal|renewals|bill|bills",),
-    "everything": ("everything|all|every|any notification|notifications|alert|alerts|emails|messages?",),
-}  # fmt: skip
-CHANNELS: Final = {"email": ("email|emails|mail|mails",), "sms": ("sms|text|texts",), "push": ("push|phone|app",)}
-
-_OFF: Final = any_of(
-    (
-        "off",
-        "disable|mute|deactivate|silence|stop|unsubscribe|without|not|never|cancel",
-        "no more|longer",
-        "no|fewer .. emails|notifications|alerts|texts|sms|push|reminders",
-    )
-)
-_ON: Final = any_of(("on|enable|unmute|activate|reactivate|start|again",))
 _PRIVATE: Final = any_of(("private|privately|secret|secretly|hidden", "not public|visible", "only me"))
 _PUBLIC: Final = any_of(("public|publicly", "not private", "everyone .. see"))
 _COMPARED: Final = re.compile(r"\b(?:than|with|to|versus|vs|against|from|over)\s+[\ue200-\ue2ff]")
 _COMPARING: Final = any_of(("compare|compared|comparison|versus|vs|than", "more|less than", "up|down from"))
-_RELATIVE: Final = any_of(("by <amount>", "<amount> more|less|extra|higher|lower", "another|extra|additional <amount>"))
-_TRANSACTION_ID: Final = re.compile(
-    r"\b(?:transaction|payment|charge|id|txn)\s+(?:id\s+|number\s+)?#?([\w.:-]*[0-9][\w.:-]*)\b"
+_WAITING: Final = any_of(
+    ("needs|need|wait|waits|waiting|open .. review|reviews|reviewing|reviewed", "to|be review|reviewed")
 )
+_RELATIVE: Final = any_of(("by <amount>", "<amount> more|less|extra|higher|lower", "another|extra|additional <amount>"))
+_MOST_WORDS: Final = 4
+"""Words of an answer that is nothing but a name."""
 _LOOSE_NUMBER: Final = re.compile(
     r"(?<![\w.#@:/-])(?<!account )(?<!number )(?<!invoice )"
     r"(?<!ending )(?<!ending in )(?<!card )(?<!order )[0-9][0-9.,]*(?!\w*@)"
@@ -59,6 +36,12 @@ _NOTE: Final = re.compile(
 )
 _WORDED: Final = re.compile(
     r"(?:\b(?:saying|that says|says|telling (?:him|her|them)|to say|asking|to ask|that)|:)\s+(.+)\Z", re.DOTALL
+)
+_AFTER_COLON: Final = re.compile(r"([^:]*?)(?::|\s[-\u2013\u2014]\s)\s*(\S.*)\Z", re.DOTALL)
+"""A draft's text behind its addressee: "to Anna: the rent is on its way"."""
+_YES_OR_NO: Final = any_of((*AFFIRM, *DENY))
+_COURTESIES: Final = words(
+    "please thanks the my our it's its is it from to account one use that this transaction with id"
 )
 
 
@@ -153,10 +136,14 @@ def _transfer(said: Said) -> Heard:
         recipient, problem = "", problem or "a category is named where a person should be"
     if recipient:
         slots["recipient"] = recipient
-    if source := sides.source or account_named_in(said.text):
+    if (
+        source := account_named_in(said.text)
+        or sides.source
+        or ("" if sides.target else _answered(said, "account_type"))
+    ):
         slots["account_type"] = source
-    if sides.target:
-        slots["recipient_account_type"] = sides.target
+    if target := sides.target or _answered(said, "recipient_account_type"):
+        slots["recipient_account_type"] = target
     return _paid(said, slots, problem)._replace(unclear=unclear)
 
 
@@ -199,12 +186,7 @@ def _recategorise(said: Said) -> Heard:
         text, target = text[: split.start()], plain(split[1])
     category = category_in(target, said.chart, leaf=True)
     slots: dict[str, str | int | bool] = {"category": category.name} if category.name else {}
-    identity = _TRANSACTION_ID.search(text)
-    merchant = "" if identity else merchant_in(text, said.marked, verb_ahead=True)
-    if identity:
-        slots["transaction_id"] = identity[1]
-    elif merchant:
-        slots["merchant"] = merchant
+    slots |= _which(said, text)
     days = _days(said)
     return Heard({**slots, **days.slots}, category.problem or days.problem)
 
@@ -234,15 +216,28 @@ def _find(said: Said) -> Heard:
     slots = {**heard.slots, **money.slots}
     if money.slots and bound:
         slots["bound"] = bound
+    if _WAITING.search(said.words):
+        slots["waiting"] = True
     return Heard(slots, heard.problem or money.problem)
 
 
 def _explain(said: Said) -> Heard:
-    identity = _TRANSACTION_ID.search(said.text)
-    if identity:
-        return Heard({"transaction_id": identity[1]})
-    merchant = merchant_in(said.text, said.marked, verb_ahead=True)
-    return Heard({"merchant": merchant} if merchant else {})
+    return Heard(_which(said, said.text))
+
+
+def _which(said: Said, text: str) -> dict[str, str | int | bool]:
+    """The transactions that are meant: by an id, or by their merchant."""
+    if identity := transaction_id_in(text):
+        return {"transaction_id": identity}
+    merchant = merchant_in(text, said.marked, verb_ahead=True) or _answered(said, "merchant", "transaction_id")
+    return {"merchant": merchant} if merchant else {}
+
+
+def _answered(said: Said, *slots: str) -> str:
+    """A name that is the whole answer to our question for one of these slots, "" when it is none."""
+    words = [word for word in said.text.strip(" .,!?").split() if word.lower() not in _COURTESIES]
+    named = said.asked in slots and 0 < len(words) <= _MOST_WORDS and not _YES_OR_NO.search(said.words)
+    return " ".join(words)[:80] if named and not said.marked.amounts_of(said.text) else ""
 
 
 def _budget_status(said: Said) -> Heard:
@@ -252,33 +247,33 @@ def _budget_status(said: Said) -> Heard:
 
 def _balance(said: Said) -> Heard:
     sides = sides_in(said.text)
-    kind = sides.source or sides.target
+    kind = account_named_in(said.text, asking=True) or sides.source or sides.target
     return Heard({"account_type": kind} if kind and not sides.problem else {})
 
 
 def _notifications(said: Said) -> Heard:
-    topics = [topic for topic, phrases in TOPICS.items() if any_of(phrases).search(said.words)]
-    channels = [channel for channel, phrases in CHANNELS.items() if any_of(phrases).search(said.words)]
-    off, on = _OFF.search(said.words), _ON.search(said.words)
-    slots: dict[str, str | int | bool] = {"enabled": off is None} if said.pending is None or off or on else {}
-    if len(topics) == 2 and "everything" in topics:
-        topics.remove("everything")
-    if topics:
-        slots["topic"] = topics[0]
-    if channels:
-        slots["channel"] = channels[0]
-    return Heard(slots, "several topics or channels are named" if max(len(topics), len(channels)) > 1 else "")
+    notice = notice_in(said.words)
+    enabled = said.pending is None or notice.switched
+    slots: dict[str, str | int | bool] = {"enabled": notice.enabled} if enabled else {}
+    slots |= {"topic": notice.topics[0]} if notice.topics else {}
+    slots |= {"channel": notice.channels[0]} if notice.channels else {}
+    several = max(len(notice.topics), len(notice.channels)) > 1
+    unclear = ("channel",) if notice.no_such_channel else ()
+    return Heard(slots, "several topics or channels are named" if several else "", unclear)
 
 
 def _draft(said: Said) -> Heard:
     worded = _WORDED.search(said.text)
-    before = said.text[: worded.start()] if worded else said.text
+    colon = None if worded else _AFTER_COLON.match(said.text)
+    before = said.text[: worded.start()] if worded else colon[1] if colon else said.text
     named, quotes = addressee_in(before), said.marked.quotes_of(said.text)
     slots: dict[str, str | int | bool] = {"recipient": named.name} if named.name else {}
     if len(quotes) == 1:
         slots["text"] = said.marked.restored(quotes[0])
     elif worded:
         slots["text"] = said.marked.restored(worded[1]).strip()
+    elif colon:
+        slots["text"] = said.marked.restored(colon[2]).strip()
     return Heard(slots, "several quotations are named" if len(quotes) > 1 else "")
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from shared.conversation.context import Context, intent_of
 from shared.conversation.intent import INTENTS, Intent, Kind
+from shared.conversation.notices import CHANNELS, TOPICS
 from shared.ports.language_model import Tool
 
 CODES: Final = frozenset({"answered", "asked_back", "wish_noted", "declined"})
@@ -18,14 +19,23 @@ CODES: Final = frozenset({"answered", "asked_back", "wish_noted", "declined"})
 TALK: Final = frozenset({"affirm", "deny", "help", "goodbye"})
 LONGEST = 500
 """Characters of a text that a model puts into a slot."""
-_TYPES: Final = {"amount_minor": "integer", "enabled": "boolean", "compare": "boolean", "private": "boolean"}
+_TYPES: Final = {
+    "amount_minor": "integer",
+    "enabled": "boolean",
+    "compare": "boolean",
+    "waiting": "boolean",
+    "private": "boolean",
+}
 _MEANS: Final = {
     "amount_minor": "integer in the currency's minor unit (cents)",
     "currency": "ISO 4217 code",
     "since": "ISO day, included",
     "until": "ISO day, excluded",
     "bound": "at_least or at_most when the amount is not exact",
+    "waiting": "only those that wait for a person's review",
     "category": "a category of the list you were given",
+    "topic": f"one of {', '.join(TOPICS)}",
+    "channel": f"one of {', '.join(CHANNELS)}",
 }
 _DOES: Final = {
     "spending": "How much was spent, on what and when; `compare` with the span before.",

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from shared.contracts.currencies import money_text
 from shared.conversation.intent import NOT_UNDERSTOOD, NOTHING_TO_CHANGE, OWN_ACCOUNT, Intent
+from shared.conversation.notices import CHANNELS, TOPICS
 
 HELP: Final = (
     "I can tell you what you spent, on what and when, and compare it with before; find transactions and explain how "
@@ -38,7 +39,8 @@ _QUESTIONS: Final[Mapping[str, str]] = {
     "merchant": "which transactions? Tell me the merchant, or an id.",
     "transaction_id": "which transaction? Tell me its id.",
     "category": "which category?",
-    "topic": "about what?",
+    "topic": f"about what? There are {', '.join(TOPICS).replace('_', ' ')}; one at a time.",
+    "channel": f"by {' or '.join(CHANNELS)}?",
     "enabled": "on or off?",
     "text": "what should it say?",
 }

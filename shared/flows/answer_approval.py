@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from shared.contracts.commands import AnswerApprovalEnvelope
     from shared.contracts.conversation_commands import AnswerApproval
 
-MAX_EVIDENCE = 20
+MAX_EVIDENCE = 80
+"""Lines: every transaction of a card is one, and so is every edit."""
 TWO_NOW = "After an edit two different people must sign; whoever edited it may be one of them."
 
 

@@ -18,17 +18,18 @@ MAX_MENTIONS: Final = 50
 
 
 class _Sought(NamedTuple):
-    """amount: the absolute size in minor units, None for any. bound: "", `at_least` or `at_most`."""
+    """amount: the size in minor units, None for any. bound: "", `at_least` or `at_most`. waiting: only for review."""
 
     category: str
     merchant: str
     amount: int | None
     currency: str
     bound: str
+    waiting: bool
 
     @property
     def anything(self) -> bool:
-        return not self.category and not self.merchant and self.amount is None
+        return not self.category and not self.merchant and self.amount is None and not self.waiting
 
 
 class FindTransactions:
@@ -55,10 +56,11 @@ class FindTransactions:
 
 
 def row_line(row: Row) -> str:
-    """One transaction in a line: its day, amount, text and what is thought of it."""
+    """One transaction in a line: its day, amount, text, what is thought of it, and the id by which to speak of it."""
     direction = "in" if row.amount_minor > 0 else "out"
     amount = money_text(abs(row.amount_minor), row.currency)
-    return f"{day_text(row.booked_on)}: {amount} {direction}, {quoted(row.descriptor)}, {state_text(row)}"
+    what = f"{amount} {direction}, {quoted(row.descriptor)}, {state_text(row)}"
+    return f"{day_text(row.booked_on)}: {what} [{row.transaction_id}]"
 
 
 def state_text(row: Row) -> str:
@@ -92,7 +94,8 @@ def _sought(intent: Intent, base: str) -> _Sought:
     named = slot(intent.slots, "currency")
     currency = named if named in EXPONENTS else base
     bound = slot(intent.slots, "bound")
-    return _Sought(slot(intent.slots, "category"), slot(intent.slots, "merchant"), size, currency, bound)
+    waiting = intent.slots.get("waiting") is True
+    return _Sought(slot(intent.slots, "category"), slot(intent.slots, "merchant"), size, currency, bound, waiting)
 
 
 async def _read(ledger: LedgerReader, sought: _Sought, span: Span) -> Found:
@@ -110,6 +113,7 @@ def _fits(sought: _Sought) -> Callable[[Row], bool]:
         return (
             (is_meant is None or is_meant(row))
             and (not sought.category or belongs(meant(row), sought.category))
+            and (not sought.waiting or row.review_state == "NeedsReview")
             and _amount_fits(row, sought)
         )
 
@@ -158,4 +162,5 @@ def _words(sought: _Sought) -> str:
     else:
         amount = f" of {bound}{sought.amount:,} minor units in any currency"
     category = f" under {category_text(sought.category)}" if sought.category else ""
-    return amount + category + (f" from {quoted(sought.merchant)}" if sought.merchant else "")
+    merchant = f" from {quoted(sought.merchant)}" if sought.merchant else ""
+    return amount + category + merchant + (" that wait for review" if sought.waiting else "")

@@ -95,7 +95,7 @@ def _wished(category: str, taken: Sequence[Row], notes: Sequence[str], which: st
         ],
     }
     facts = {"category": category, "transactions": [row_facts(row) for row in taken], "now": dict(sorted(now.items()))}
-    evidence = (f"Now: {before}.", *(row_line(row) for row in taken[:SHOWN]), *notes)
+    evidence = (f"Now: {before}.", *(row_line(row) for row in taken), *notes)
     wish = Wish(ACTION, arguments, f"To put {many}{which} under {category_text(category)}.", evidence)
     ids = tuple(row.transaction_id for row in taken)
     return Advice("\n".join([*lines, *notes]), facts, ids, evidence, wish)

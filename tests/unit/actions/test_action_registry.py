@@ -127,13 +127,13 @@ def test_money_is_told_for_the_limits_of_the_policy():
     assert money_of("draft_message", EXAMPLES["draft_message"]) is None
 
 
-def test_many_transactions_are_counted_on_the_card():
+def test_every_transaction_that_is_signed_for_is_on_the_card():
     many = {**EXAMPLES["recategorise_transactions"]}
-    many["transactions"] = [{"transaction_id": f"t-{n}", "decision_version": 1} for n in range(12)]
+    many["transactions"] = [{"transaction_id": f"t-{n}", "decision_version": 1} for n in range(50)]
     shown = described("recategorise_transactions", many)
-    assert shown.title == "Put 12 transactions into food.coffee"
-    assert dict(shown.what)["Transactions"].endswith("t-9 and 2 more")
-    assert len(mentions_of("recategorise_transactions", many)) == 12
+    assert shown.title == "Put 50 transactions into food.coffee"
+    assert dict(shown.what)["Transactions"] == ", ".join(f"t-{n}" for n in range(50))
+    assert len(mentions_of("recategorise_transactions", many)) == 50
 
 
 def test_what_can_be_undone_by_an_action_says_by_which():

@@ -123,3 +123,40 @@ def test_somebody_elses_yes_makes_no_wish_of_it(text: str) -> None:
     heard = Context(TODAY, "USD", CHART, CARD, WISH, {})
     found = read(text, heard=heard)
     assert (found.intents, found.candidate) == ((), CARD)
+
+
+SOURCE = Intent("transfer", {**CARD.slots}, ("account_type",))
+WHICH = Intent("recategorise", {"category": "food.groceries"}, ("merchant",))
+EXPLAIN = Intent("explain_decision", {}, ("transaction_id",))
+
+
+@pytest.mark.parametrize(
+    ("pending", "asked", "text", "slots"),
+    [
+        (SOURCE, "account_type", "acc-current", {"account_type": "acc-current"}),
+        (SOURCE, "account_type", "the joint one please", {"account_type": "joint"}),
+        (SOURCE, "account_type", "Everyday Giro", {"account_type": "Everyday Giro"}),
+        (SOURCE, "account_type", "from my savings", {"account_type": "savings"}),
+        (WHICH, "merchant", "s-104", {"transaction_id": "s-104"}),
+        (WHICH, "merchant", "lidl", {"merchant": "lidl"}),
+        (EXPLAIN, "transaction_id", "t-2024-07", {"transaction_id": "t-2024-07"}),
+        (EXPLAIN, "transaction_id", "netflix", {"merchant": "netflix"}),
+    ],
+)
+def test_a_name_or_an_id_answers_the_question_for_it(pending: Intent, asked: str, text: str, slots: Slots) -> None:
+    assert answer(text, pending, asked) == [(pending.name, {**pending.slots, **slots})]
+    (intent,) = read(text, heard=Context(TODAY, "USD", CHART, pending, asked, {})).intents
+    assert intent.missing == ()
+
+
+@pytest.mark.parametrize("text", ["no", "yes", "cancel that", "never mind"])
+def test_a_yes_or_no_is_no_name(text: str) -> None:
+    assert [name for name, _ in answer(text, SOURCE, "account_type")] in (["deny"], ["affirm"])
+
+
+def test_a_bare_number_corrects_in_the_currency_of_the_wish() -> None:
+    euros = intent_of("transfer", {"amount_minor": 5000, "currency": "EUR", "recipient": "Bob"})
+    assert answer("make it 75", euros) == [("transfer", {**euros.slots, "amount_minor": 7500})]
+    assert answer("make it 75 USD", euros) == [("transfer", {**euros.slots, "amount_minor": 7500, "currency": "USD"})]
+    new = {"amount_minor": 7500, "currency": "USD", "recipient": "Tom"}
+    assert answer("also send 75 to Tom", euros) == [("transfer", new)]

@@ -41,7 +41,7 @@ def transfer(amount_minor: int = 5000, recipient: str = "Anna", call_id: str = "
 
 
 def find(merchant: str | None = None, call_id: str = "1") -> ToolCall:
-    slots = ("since", "until", "category", "amount_minor", "currency", "bound")
+    slots = ("since", "until", "category", "amount_minor", "currency", "bound", "waiting")
     return ToolCall(call_id, "find_transactions", {**dict.fromkeys(slots), "merchant": merchant})
 
 

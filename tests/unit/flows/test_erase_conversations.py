@@ -384,7 +384,7 @@ async def test_bobs_conversation_stays_as_it_is(home: Household):
 
 
 def find(call_id: str = "1") -> ToolCall:
-    slots = ("since", "until", "category", "amount_minor", "currency", "bound")
+    slots = ("since", "until", "category", "amount_minor", "currency", "bound", "waiting")
     return ToolCall(call_id, "find_transactions", {**dict.fromkeys(slots), "merchant": "zebramarket"})
 
 

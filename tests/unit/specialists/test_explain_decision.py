@@ -35,7 +35,7 @@ async def review(bench: Bench, key: str, **said: Any) -> None:
 async def test_a_decision_is_told_as_it_was_recorded(sample: AskedLedger) -> None:
     advice = await sample.ask("explain_decision", transaction_id="s-113")
     assert advice.text.splitlines() == [
-        "25 March 2026: 468.35 EUR out, “CIRCLE K RANELAGH”, waits for review, perhaps fuel.",
+        "25 March 2026: 468.35 EUR out, “CIRCLE K RANELAGH”, waits for review, perhaps fuel [s-113].",
         "Record 116, 1 March 2026, 12:00 UTC: the specialists proposed and the guard decided.",
         "- categorization proposed fuel at 96 %: “Merchant category code 5541 and the word 'circle k' agree.”",
         "- anomaly warned: “The amount is far above the highest of 11 earlier ones.”",
@@ -78,7 +78,7 @@ async def test_what_people_did_after_the_guard_is_told_with_their_notes(bench: B
     await review(bench, "r-1", action="reclassify", category="food.restaurant", note="our “canteen”")
     ledger = AskedLedger(bench.store)
     lines = (await ledger.ask("explain_decision", transaction_id="t-1")).text.splitlines()
-    assert lines[0].endswith("“XQZ HLDG VRNT”, restaurant.")
+    assert lines[0].endswith("“XQZ HLDG VRNT”, restaurant [t-1].")
     assert "The guard sent it to a person" in "\n".join(lines)
     assert lines[-1].endswith("UTC: “bob” put it under restaurant. Note: “our 'canteen'”")
     assert ledger.asked == {"read": 1, "query": 3}

@@ -10,9 +10,9 @@ async def test_a_merchants_transactions_are_named_by_id_and_decision_version(sam
     advice = await sample.ask("recategorise", category="leisure.sport", merchant="flyefit")
     assert advice.text.splitlines() == [
         "3 transactions from “flyefit” would go under sport (now: 3 under fitness):",
-        "- 27 March 2026: 39.00 EUR out, “FLYEFIT RANELAGH”, fitness",
-        "- 27 February 2026: 39.00 EUR out, “FLYEFIT RANELAGH”, fitness",
-        "- 30 January 2026: 39.00 EUR out, “FLYEFIT RANELAGH”, fitness",
+        "- 27 March 2026: 39.00 EUR out, “FLYEFIT RANELAGH”, fitness [s-115]",
+        "- 27 February 2026: 39.00 EUR out, “FLYEFIT RANELAGH”, fitness [s-078]",
+        "- 30 January 2026: 39.00 EUR out, “FLYEFIT RANELAGH”, fitness [s-037]",
     ]
     assert advice.wish is not None
     assert advice.wish.action == "recategorise_transactions"
