@@ -1,8 +1,9 @@
 """How well the grammar of the conversation understands: own labelled sentences, and recorded dialogues where given.
 
 Own sentences are in evals/conversation/*.jsonl, written before the phrases were tuned on them by the same hand, so
-their figures flatter. Half of them, by a hash of the id, was looked at; the other half was kept apart. A trap must
-never act: a question about a wish, a negation, a supposition, somebody else's words, another day, an unclear amount.
+their figures flatter. Half of them, by a hash of the id, was looked at; the other half was kept apart. `talks.jsonl`
+holds whole conversations and what each reply has to say; a journey has them with the local host. A trap must never act:
+a question about a wish, a negation, a supposition, somebody else's words, another day, an unclear amount.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ SURE_BP: Final = 9500
 LONGEST_TEXT: Final = 1000
 _BRIEF: Final = 4
 _FREE: Final = frozenset({"text", "note"})
+_CLOSED: Final = frozenset({"topic", "channel", "category", "enabled"})
 _AFFIRM, _DENY, _HELP = any_of(AFFIRM), any_of(DENY), any_of(HELP)
 _TAKING_BACK: Final = any_of(TAKING_BACK)
 _REFUSED_YES: Final = any_of(("i|we do|would|am|will not", "not .. okay|ok|right|fine"))
@@ -73,6 +74,16 @@ def free_text(text: str, heard: Context) -> Reading | None:
         return None
     worded = intent_of(heard.pending.name, {**heard.pending.slots, heard.asked: text.strip()[:LONGEST_TEXT]})
     return revising(sure(worded), worded)
+
+
+def choice(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Reading | None:
+    """A brief message that names one of the things our last reply let them choose from, whatever else the words could
+    mean; else None."""
+    brief = len(marked.text.split()) < _BRIEF and not marked.text.rstrip().endswith("?")
+    if heard.pending is None or heard.asked not in _CLOSED or not brief:
+        return None
+    answer = _filled(heard.pending, marked, clauses, heard)
+    return answer if answer and answer.revises and heard.asked in answer.revises.slots else None
 
 
 def reading(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Reading:

@@ -91,6 +91,7 @@ def clauses_of(marked: Marked, today: date) -> tuple[Clause, ...]:
 def _clause(piece: str, vetoes: frozenset[str], *, asked: bool) -> Clause:
     whole = plain(piece)
     name, rest, moods = _heard(whole)
+    asked = asked and not (name == "draft_message" and ":" in piece)  # the draft asks, not the person
     asking = "asks" in moods or (asked and "wish" not in moods)
     clause = Clause(piece, rest, moods=moods, vetoes=vetoes, asking=asking)
     if name == "send_message":

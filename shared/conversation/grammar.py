@@ -60,6 +60,9 @@ def _read(text: str, heard: Context) -> Reading:
     if marked.crowded:
         return answers.unsure("it says more at once than I can follow")
     clauses = clauses_of(marked, heard.today)
+    chosen = answers.choice(marked, clauses, heard)
+    if chosen is not None:
+        return chosen
     groups = _groups(clauses, heard, answering=heard.pending is not None)
     if not groups:
         answer = answers.reading(marked, clauses, heard)

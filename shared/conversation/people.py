@@ -54,6 +54,7 @@ _VERBS: Final = words("pay send give owe lend repay wire tip transfer sending pa
 _ASKS: Final = words("ask charge bill invoice request")
 _YES_OR_NO: Final = any_of((*AFFIRM, *DENY, *SMALL_TALK))
 _ELSEWHERE: Final = words("from at via using by not in on since my i")
+_THE_ONE: Final = re.compile(r"\b(?:to|for)\s+(?:my|the|our)\s+([a-z]{3,})\b", re.IGNORECASE)
 _WITHOUT: Final = words("not except never n't")
 
 
@@ -92,6 +93,7 @@ def addressee_in(text: str) -> Named:
     """Who a message is for: after "to" or "for", or after the verb. The first named: the rest is its text."""
     tokens = _tokens(text)
     found = _after(tokens, {"to", "for", "email", "text", "message", "write", "tell"}, lower=True)
+    found = found or _THE_ONE.findall(text)  # whoever copies the draft knows who that is
     return Named(found[0]) if found else Named()
 
 

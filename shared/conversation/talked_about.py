@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from shared.conversation import grammar
+from shared.conversation.clauses import DOUBTS
 from shared.conversation.context import WISH, Context
 from shared.conversation.intent import Intent, Reading, Slots
 from shared.conversation.stream import Change
 from shared.ports.document_store import Body
 
+_MOODS: Final = frozenset(DOUBTS.values())
+"""Doubts whether there is a wish at all; other doubts are about what it says."""
 LEANED_ON: Final = ("account_type",)
 """Slots that a later wish may lean on."""
 
@@ -31,8 +34,10 @@ def kept(heard: Context, reading: Reading, *, asking: Sequence[Intent] = ()) -> 
     asking: intents that an advisor asks back about, missing the slot asked for. What was put to the person as a
     question ("Shall I ...?") stays for one message only, unless that one is not understood either.
     """
-    if reading.candidate is not None:
-        return Kept(reading.candidate, WISH)
+    candidate = reading.candidate
+    if candidate is not None:
+        plainly_wished = candidate.missing and reading.unsure not in _MOODS
+        return Kept(candidate, candidate.missing[0] if plainly_wished else WISH)
     lacking = [intent for intent in reading.intents if intent.missing] + [one for one in asking if one.acts]
     if lacking:
         return Kept(lacking[0], lacking[0].missing[0])

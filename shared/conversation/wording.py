@@ -61,7 +61,7 @@ def asking_for(intent: Intent) -> str:
 def unsure(why: str, candidate: Intent | None, *, again: Intent | None = None) -> str:
     """Asking back instead of acting. why: a clause, such as `it leaves open which`. again: what was asked about before
     and is still not known."""
-    if candidate is not None:
+    if candidate is not None and again is None:
         return f"I am not sure: {why}. Shall I {told(candidate)}?"
     said = _PLAIN_DOUBTS.get(why, f"I am not sure what you want: {why}.")
     if again is not None:
@@ -76,7 +76,7 @@ def told(intent: Intent) -> str:
     if "amount_minor" in slots and "currency" in slots:
         money = money_text(int(intent.slots["amount_minor"]), slots["currency"])
     say = _TOLD.get(intent.name)
-    return " ".join(say(slots, money).split()) if say else intent.name.replace("_", " ")
+    return " ".join(say(slots, money).split()).replace(" : ", ": ") if say else intent.name.replace("_", " ")
 
 
 def _shown(value: str | int | bool) -> str:
@@ -90,10 +90,11 @@ def _part(slots: Mapping[str, str], name: str, before: str, after: str = "") -> 
 
 
 def _transfer(slots: Mapping[str, str], money: str) -> str:
-    theirs = _part(slots, "recipient_account_type", "(", ")")
-    to = _part(slots, "recipient", "to ") + theirs
+    kind = "recipient_account_type"
+    to = _part(slots, "recipient", "to ") + _part(slots, kind, "(", ")") if "recipient" in slots else ""
+    to = to or _part(slots, kind, "to a ", " account")
     if slots.get("recipient") == OWN_ACCOUNT:
-        to = _part(slots, "recipient_account_type", "to your ") or " to another account of yours"
+        to = _part(slots, kind, "to your ") or " to another account of yours"
     private = " privately" if slots.get("private") == "on" else ""
     source = _part(slots, "account_type", "from ")
     return f"transfer {money or 'money'}{to}{source}{private}{_part(slots, 'note', 'with the note ')}"

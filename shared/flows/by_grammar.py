@@ -100,7 +100,7 @@ def _asked(turn: Turn, reading: Reading, still: Still) -> str:
     """The question that the reply ends with. An advisor's own is in its advice."""
     pending = still.pending
     if reading.unsure:
-        again = pending if still.asked and pending is not None and pending.missing else None
+        again = pending if still.asked not in ("", WISH) and pending is not None and pending.missing else None
         candidate = reading.candidate or (pending if still.asked == WISH else None)
         return wording.unsure(reading.unsure, candidate, again=again)
     lacking = next((intent for intent in reading.intents if intent.missing), None)

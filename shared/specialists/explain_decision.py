@@ -48,7 +48,7 @@ class ExplainDecision:
             transaction_id, others = _meant(found), len(found.rows) - 1
         explained = await ledger.explained(transaction_id) if _ID.fullmatch(transaction_id) else None
         if explained is None:
-            text = f"There is no transaction {quoted(transaction_id)}."
+            text = f"There is no transaction {quoted(transaction_id)}. Which one? Tell me its merchant or its id."
             return Advice(text, {"unknown_transaction": visible(transaction_id)}, asks="transaction_id")
         return _told(explained, others, merchant)
 
