@@ -26,14 +26,11 @@ def one_tenant(one: model.Tenant, counts: Counts) -> str:
     return f"""## One tenant
 
 A tenant is one session of the lane, one logical partition and one audit chain: its transactions are judged one
-after the
-other. One takes {one.round_trips:.1f} round trips in a row; at {cell(model.limit("round_trip_ms"))} ms each a tenant
-gets
-**{one.by_session:.0f} transactions a second**. Its logical partition would carry {one.by_units:.0f} and holds
-{one.room / 1e6:.1f} million transactions for good ({kb:.1f} KB each with run and audit record, without the index).
-More for one tenant means splitting it: `shared/contracts/identity.py:partition_of` is the place, and a second
-chain the
-price."""
+after the other. One takes {one.round_trips:.1f} round trips in a row; at {cell(model.limit("round_trip_ms"))} ms
+each a tenant gets **{one.by_session:.0f} transactions a second**. Its logical partition would carry
+{one.by_units:.0f} and holds {one.room / 1e6:.1f} million transactions for good ({kb:.1f} KB each with run and audit
+record, without the index). More for one tenant means splitting it: `shared/contracts/identity.py:partition_of` is
+the place, and a second chain the price."""
 
 
 def rates(transaction: Counted, one: model.Tenant) -> str:
@@ -64,21 +61,22 @@ def tenants(counts: Counts) -> str:
     return f"""## As tenants grow
 
 What stands still costs too: timers, and a sweep of each tenant every night (counted for {ROWS} transactions). The
-last
-column is the average at {cell(model.limit("transactions_per_tenant_month"))} transactions a month each, which come
-on top.
+last column is the average at {cell(model.limit("transactions_per_tenant_month"))} transactions a month each, which
+come on top.
 
 {table(head, lines)}
 
 Timers that find nothing cost {cell(timers["ru"] / 1e6)} million RU a month for two physical partitions, and as much
-again for every two more: `due` asks each of them. Chains are checkpointed when they have moved, {CHECKPOINTS_AT_ONCE}
-side by side; of the others nothing is asked."""
+again for every two more: `due` asks each of them. Chains are checkpointed when they have moved,
+{CHECKPOINTS_AT_ONCE} side by side; of the others nothing is asked."""
 
 
 def first_limits(transaction: Counted, one: model.Tenant, counts: Counts) -> str:
     serverless = model.limit("cosmos_serverless_ru") / transaction["ru"]
     standard = model.limit("bus_standard_credits") / (transaction["bus_messages"] * 2)
     hub = 4 * min(1e6 / transaction["hub_bytes"], model.limit("hub_unit_events") / transaction["hub_sends"])
+    waiting = model.limit("bus_queue_gb") * 1e9 / (transaction["bus_bytes"] + model.limit("bus_overhead_bytes"))
+    instances = model.limit("flex_instances_set") / model.busy(transaction)
     started = model.standing(1, counts, _timers(counts), at_once=AT_ONCE).starting_seconds
     steps = [
         [f"{one.by_session:.0f}/s in one tenant", "its session: one after the other", "nothing, or split the tenant"],
@@ -91,6 +89,10 @@ def first_limits(transaction: Counted, one: model.Tenant, counts: Counts) -> str
          "several topics by a hash of the tenant, or an Event Grid domain"],
         [f"{model.limit('cosmos_container_ru') / transaction['ru']:,.0f}/s", "1,000,000 RU/s of a container",
          "a support request, or several deployments with tenants shared out"],
+        [f"{instances:,.0f}/s", "100 instances of an app",
+         "`maximumInstanceCount`, up to 1,000, and the region's quota"],
+        [f"{waiting / 1e6:.1f} million messages waiting", "5 GB of a queue: the outbox keeps what it does not take",
+         "nothing is lost; more instances, or fewer uploads at a time"],
         [f"{model.limit('function_timeout_seconds') / started:,.0f} tenants",
          "`start_nightly_sweep` must end within `functionTimeout`",
          "a longer `functionTimeout` (Flex Consumption sets no bound), then several timers, each for its share"],
@@ -101,9 +103,9 @@ def first_limits(transaction: Counted, one: model.Tenant, counts: Counts) -> str
 
 {table(["at", "what", "change"], steps)}
 
-Before any of these, `ThrottledRequests` of Service Bus and 429s of Cosmos DB show in the workbook. Nothing is lost by
-them: a throttled call is tried again within its budget, then the command comes back later without using up an
-attempt."""
+Before any of these, `ThrottledRequests` of Service Bus (in the workbook) and status 429 of Cosmos DB's
+`TotalRequests` show it. Nothing is lost by them: a throttled call is tried again within its budget, then the
+command comes back later without using up an attempt."""
 
 
 def _timers(counts: Counts) -> Counted:

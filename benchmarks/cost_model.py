@@ -114,6 +114,11 @@ def tenant(transaction: Counted, classify: Counted, stored: Counted) -> Tenant:
     )
 
 
+def busy(counted: Counted) -> float:
+    """Seconds of one instance that it takes."""
+    return counted["executions"] * limit("execution_ms") / 1000 / limit("in_flight_per_instance")
+
+
 class Load(NamedTuple):
     """What a rate of classified transactions asks for, each a second."""
 
@@ -129,14 +134,13 @@ class Load(NamedTuple):
 def load(rate: int, transaction: Counted, one: Tenant) -> Load:
     """`rate` transactions a second; `tenants`: how many there must be at least, for none to be the limit."""
     hub = max(transaction["hub_bytes"] / 1_000_000, transaction["hub_sends"] / limit("hub_unit_events"))
-    busy = transaction["executions"] * limit("execution_ms") / 1000 / limit("in_flight_per_instance")
     return Load(
         rate,
         rate * transaction["ru"],
         rate * transaction["bus_messages"] * 2,
         rate * transaction["grid_events"],
         max(1, ceil(rate * hub)),
-        max(1, ceil(rate * busy)),
+        max(1, ceil(rate * busy(transaction))),
         max(1, ceil(rate / min(one.by_session, one.by_units))),
     )
 

@@ -57,52 +57,34 @@ def _head() -> str:
     return """# Scale and cost
 
 Written by `make cost`. Every count is the code's own: the real functions over the real Azure adapters, against
-doubles
-of the services (`benchmarks/cost_counts.py`), without retries. **Request units are a model**, the double's
+doubles of the services (`benchmarks/cost_counts.py`), without retries. **Request units are a model**, the double's
 (`tests/doubles/cosmos_prices.py`), after Microsoft's published figures: reading an item of 1, 4 and 64 KB 1, 1.3
-and 10
-units, creating one 5, 7 and 48, reads twice that under Strong consistency. Nothing here has been measured on an
-account:
-*Check it against your account* says how. Prices, limits and assumptions are data: edit
-`benchmarks/azure_prices.json`,
-then `make cost ARGS=--page`."""
+and 10 units, creating one 5, 7 and 48, reads twice that under Strong consistency. Nothing here has been measured on
+an account: *Check it against your account* says how. Prices, limits and assumptions are data: edit
+`benchmarks/azure_prices.json`, then `make cost ARGS=--page`."""
 
 
 def _per_kind(counts: Counts) -> str:
-    head = [
-        "",
-        "point reads",
-        "queries",
-        "batches",
-        "writes",
-        "RU",
-        "messages",
-        "events",
-        "functions",
-        "log bytes",
-        "spans",
-    ]
+    head = ["", "point reads", "queries", "batches", "writes", "RU", "messages", "events", "functions", "log bytes",
+            "spans", "USD per million"]  # fmt: skip
     names = ("cosmos_reads", "cosmos_queries", "cosmos_batches", "cosmos_writes", "ru", "bus_messages", "grid_events")
     lines = [
-        [told, *(cell(counts[kind].get(name, 0)) for name in (*names, "executions", "log_bytes", "spans"))]
+        [told, *(cell(counts[kind].get(name, 0)) for name in (*names, "executions", "log_bytes", "spans")),
+         cell(_bill(model.dollars(counts[kind])))]
         for kind, told in KINDS.items()
-    ]
+    ]  # fmt: skip
     return "## What each command asks for\n\n" + table(head, lines)
 
 
 def _rules() -> str:
-    return f"""A `read_many` of several documents is one query; the single write of a command is its sent outbox
-document, deleted
-behind its back. `messages` are sent here: each is then received and completed, so Service Bus counts
-{model.BUS_OPERATIONS} operations; a row's messages leave in one batch for each chunk of 40. A message is handled
-within
-its lock, so none is renewed. An instance that is up
-also asks for sessions: about once a minute for each idle slot, so
-5.6 million operations a month if one never
-sleeps. An event is {model.GRID_OPERATIONS} Event Grid operations, published and delivered.
-Telemetry
-goes to Event Hubs many lines to an event. A classification that is decided anew after a lost race costs a query and a
-batch more; one that only lost the chain's head, the same."""
+    return f"""Dollars are without spans; *What a million costs* says of what. A `read_many` of several documents is
+one query; the single write of a command is its sent outbox document, deleted behind its back. `messages` are sent
+here: each is then received and completed, so Service Bus counts {model.BUS_OPERATIONS} operations; a row's messages
+leave in one batch for each chunk of 40. A message is handled within its lock, so none is renewed. An instance that
+is up also asks for sessions: about once a minute for each idle slot, so 5.6 million operations a month if one never
+sleeps. An event is {model.GRID_OPERATIONS} Event Grid operations, published and delivered. Telemetry goes to Event
+Hubs many lines to an event. A classification that is decided anew after a lost race costs a query and a batch more;
+one that only lost the chain's head, the same."""
 
 
 def _money(counts: Counts) -> str:
@@ -117,20 +99,18 @@ def _money(counts: Counts) -> str:
     head = [f"{model.book()['currency']} per million", "transactions", "questions", "transfers"]
     return f"""## What a million costs
 
-A transaction is a row accepted, classified and reacted to; a question is posted, answered and read; a transfer
-goes from
-the wish to the money. Serverless Cosmos DB, Service Bus Standard, beyond what is free; a model's tokens are not in
-it.
+A transaction is a row accepted, classified and reacted to; a question is posted, answered and read; a transfer goes
+from the wish to the money. Serverless Cosmos DB, Service Bus Standard, beyond what is free; a model's tokens are
+not in it.
 
 {table(head, lines)}
 
 Spans are what a million costs if every trace is exported. It is not: the Azure Monitor distro keeps five traces a
-second
-for each process unless `OTEL_TRACES_SAMPLER` says otherwise, and log lines, which the alerts read, are never sampled.
-What is paid for in any case: Service Bus {cell(model.price("bus_standard_per_month"))}, one Event Hubs throughput unit
-{cell(model.price("hub_unit_per_month"))} a month, storage ({cell(_gb(counts))} GB for a million transactions, with
-what their
-commands leave for good, {cell(_gb(counts) * model.price("cosmos_storage_per_gb_month"))} a month)."""
+second for each process unless `OTEL_TRACES_SAMPLER` says otherwise, and log lines, which the alerts read, are never
+sampled. What is paid for in any case: Service Bus {cell(model.price("bus_standard_per_month"))}, one Event Hubs
+throughput unit {cell(model.price("hub_unit_per_month"))} a month, storage ({cell(_gb(counts))} GB for a million
+transactions, with what their commands leave for good,
+{cell(_gb(counts) * model.price("cosmos_storage_per_gb_month"))} a month)."""
 
 
 def _serverless(transaction: Counted) -> str:
@@ -145,14 +125,12 @@ def _serverless(transaction: Counted) -> str:
 
 Serverless is billed by the request unit; autoscale by the hour, for its busiest second and at least a tenth of its
 maximum. So serverless is the cheaper one while an hour's average stays under {model.worth_serverless_below():.0%}
-of its
-busiest second, and whenever the month brings less than this:
+of its busiest second, and whenever the month brings less than this:
 
 {table(head, lines)}
 
-`COSMOS_MAX_THROUGHPUT=0` is serverless, anything else the maximum (`azd env set`). An account is made as one or
-the other:
-changing over means a new account (docs/operations.md, "Scale")."""
+`COSMOS_MAX_THROUGHPUT=0` is serverless, anything else the maximum (`azd env set`). An account is made as one or the
+other: changing over means a new account (docs/operations.md, "Scale")."""
 
 
 def _check() -> str:
@@ -160,10 +138,9 @@ def _check() -> str:
 
 The adapter adds up `x-ms-request-charge` of every answer. With tracing on, each store call is a span with
 `azure.cosmosdb.operation.request_charge`, and a command's span has their sum, `countersign.request_units`
-(docs/operations.md, "Log queries", has the query for RU per command type). In a
-test or a console: `shared/adapters/azure/cosmos_charges.py:counted` around the work. If the
-true charge of a classification differs from the table by more than a fifth, trust the account and correct the
-double."""
+(docs/operations.md, "Log queries", has the query for RU per command type). In a test or a console:
+`shared/adapters/azure/cosmos_charges.py:counted` around the work. If the true charge of a classification differs
+from the table by more than a fifth, trust the account and correct the double."""
 
 
 def _book() -> str:
