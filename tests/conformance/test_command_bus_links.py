@@ -31,6 +31,7 @@ class Gate:
         self._target = target
         self.connections = 0
         self.silent = False
+        self.silent_connections = 0  # so many of the next
         self.swallow_next_answer = False  # and end the connection
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -52,7 +53,9 @@ class Gate:
         except OSError:
             reset(writer.transport)
             return
-        ends = [asyncio.create_task(self._pass(reader, back)), asyncio.create_task(self._answer(there, writer))]
+        silent, self.silent_connections = self.silent_connections > 0, max(0, self.silent_connections - 1)
+        answers = self._answer(there, writer, silent=silent)
+        ends = [asyncio.create_task(self._pass(reader, back)), asyncio.create_task(answers)]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -67,9 +70,9 @@ class Gate:
             writer.write(piece)
             await writer.drain()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, silent: bool) -> None:
         while piece := await reader.read(65_536):
-            if self.silent:
+            if silent or self.silent:
                 continue
             if self.swallow_next_answer:
                 self.swallow_next_answer = False
@@ -182,6 +185,17 @@ async def test_service_bus_that_never_answers_is_given_up_in_time(bench: Bench, 
     assert bench.arrived() == ["m-1"], "and then goes on"
 
 
+async def test_a_link_that_is_silent_is_given_up_for_another_before_the_time_is_used_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(service_bus_lane, "ATTEMPT_SECONDS", 0.6)
+    monkeypatch.setattr(service_bus_lane, "CLOSE_SECONDS", 0.2)
+    bench.gate.silent_connections = 1
+    await within(5, bench.bus.send([message("m-1")]))
+    assert bench.arrived() == ["m-1"]
+    assert bench.gate.connections == 2
+
+
 async def test_when_nothing_listens_everybody_who_waits_is_told_at_once(bench: Bench):
     await bench.host.stop()
     started = asyncio.get_running_loop().time()
@@ -207,6 +221,14 @@ async def test_what_one_relay_sends_into_a_session_is_one_operation(bench: Bench
     await bench.bus.send([message(f"m-{n}", "work", session_id="household") for n in range(40)])
     assert bench.bus.operations == 1
     assert len(bench.arrived("work")) == 40
+
+
+async def test_sessions_are_never_mixed_in_a_batch(bench: Bench):
+    """A partition of Service Bus would refuse the whole of it."""
+    await bench.bus.send([message(f"m-{n}", "work", session_id=f"tenant-{n % 2}") for n in range(6)])
+    assert bench.bus.operations == 2
+    assert bench.arrived("work") == ["m-0", "m-2", "m-4"]
+    assert bench.arrived("work") == ["m-1", "m-3", "m-5"]
 
 
 async def test_what_does_not_fit_into_one_batch_goes_in_several(bench: Bench):

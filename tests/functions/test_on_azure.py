@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 
@@ -11,7 +13,9 @@ import pytest
 
 from functions import bus_lanes, grid_decisions, timers
 from shared import bootstrap
+from shared.adapters.azure import service_bus_lane
 from shared.contracts.lanes import ACTIONS, INGESTION, MESSAGES, SWEEP
+from shared.delivery import outbox
 from shared.errors import ConfigurationError
 from shared.settings import ADDRESSES, KEYS, NAMESPACES, settings_from
 from tests.bench import facts
@@ -82,6 +86,28 @@ async def test_what_one_commit_promised_is_sent_once_and_as_one_batch(app: App, 
     assert bootstrap.delivery().bus.operations == 2
     assert sum(azure.topic.batches) == 60  # decisions, each told by the invocation that made it
     assert await bootstrap.delivery().store.due("outbox", before="9999-01-01T00:00:00Z", limit=200) == []
+
+
+async def test_a_silent_service_bus_holds_up_no_caller_and_the_timer_sends_later(
+    app: App, azure: Azure, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outbox, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(service_bus_lane, "ATTEMPT_SECONDS", 0.6)
+    monkeypatch.setattr(service_bus_lane, "BUDGET_SECONDS", 2.0)
+    await app.submit("t-0")  # links are open
+    await deliver(azure)
+    azure.queues.faults = ["hang"] * 20
+    begun = time.monotonic()
+    assert (await app.submit("t-1")).status == 202
+    assert time.monotonic() - begun < outbox.RELAY_SECONDS + 0.8
+    await asyncio.sleep(1.5)  # what still tries has given up
+    azure.queues.faults = []
+    azure.messages.clear()  # taken without a word, and lost
+    await timers.relay_outbox.build().get_user_function()(None)
+    assert len({one.message_id for one in azure.messages}) == 1
+    await deliver(azure)
+    page = (await app.call("list_transactions")).body["items"]
+    assert {one["facts"]["transaction_id"]: one["decision_version"] for one in page} == {"t-0": 1, "t-1": 1}
 
 
 async def test_the_first_command_after_a_cold_start_pays_each_client_once(app: App, azure: Azure):
