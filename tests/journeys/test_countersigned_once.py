@@ -156,6 +156,19 @@ def test_a_bank_that_does_its_work_and_does_not_say_so_is_asked_and_not_told_aga
     transfer.is_done_once()
     bank.count()
     assert bank.orders == before + 1
+    assert len(transfer.notices()) == 1, "nobody had to wait for a second attempt"
+
+
+def test_a_bank_killed_after_the_work_is_asked_what_became_of_it_when_it_is_back(host: LocalHost, bank: BankProcess):
+    transfer = Transfer(host, bank)
+    bank.meets(Trouble(latency_ms=TIMEOUT_MS - 100, stage="after"))
+    transfer.signed()
+    wait_for(lambda: transfer.amount_minor in [one.order["amount_minor"] for one in bank.booked()], "the work")
+    bank.kill()
+    wait_for(transfer.notices, "a word to alice")
+    bank.start()
+    transfer.is_done_once()
+    assert "POST /v1/transfers" not in bank.calls(), "it was only asked"
 
 
 def test_the_breaker_opens_and_closes_again_and_whoever_waits_sees_it(host: LocalHost, bank: BankProcess):
