@@ -221,3 +221,9 @@ async def test_a_closed_model_is_unavailable(model: LanguageModel, person: Perso
     await model.close()
     with pytest.raises(ModelUnavailableError):
         await model.respond(ask("hello"), said=person)
+    with pytest.raises(ModelUnavailableError):
+        await model.ping(timeout_seconds=5)
+
+
+async def test_a_ping_asks_no_model_anything(model: LanguageModel):
+    await model.ping(timeout_seconds=5)  # a question that nobody scripted would be refused

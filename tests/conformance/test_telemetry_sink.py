@@ -33,7 +33,7 @@ async def test_the_buffer_empties_itself(open_sink: Open):
     for n in range(5):
         sink.emit({"n": n})
     await sink.close()
-    assert sink.dropped == 0
+    assert (sink.dropped, sink.trouble) == (0, "")
 
 
 async def test_what_cannot_be_encoded_is_dropped_and_counted_not_raised(open_sink: Open):

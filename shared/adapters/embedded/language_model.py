@@ -109,7 +109,10 @@ class ScriptedLanguageModel:
             raise ModelUnavailableError(f"{self.name} did not finish in time") from None
 
     async def ping(self, *, timeout_seconds: float) -> None:
-        """A script is always there."""
+        """A script is always there, until it is closed."""
+        del timeout_seconds
+        if self._closed:
+            raise ModelUnavailableError(f"{self.name} is closed")
 
     async def close(self) -> None:
         self._closed = True

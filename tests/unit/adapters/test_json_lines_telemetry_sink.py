@@ -90,11 +90,11 @@ async def test_a_file_that_cannot_be_opened_costs_the_events_and_nothing_else(tm
     sink.emit({"n": 1})
     sink.emit({"n": 2})
     await sink.flush()
-    assert sink.dropped == 2
+    assert (sink.dropped, sink.trouble) == (2, "telemetry cannot be written: FileNotFoundError")
     (tmp_path / "missing").mkdir()
     sink.emit({"n": 3})
     await sink.close()
-    assert sink.dropped == 2
+    assert (sink.dropped, sink.trouble) == (2, "")
     assert (tmp_path / "missing" / "events.jsonl").read_text() == '{"n":3}\n'
 
 

@@ -136,6 +136,36 @@ async def test_a_request_says_what_is_wanted_strictly_and_leaves_nothing_behind(
     }
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx2.Response(200, json={"data": []}), ""),
+        (refusal_of(404), ""),
+        (refusal_of(501), ""),
+        (refusal_of(401), "first refused our credentials"),
+        (refusal_of(403), "or the roles of the identity"),
+        (refusal_of(503), "first failed (503)"),
+        (httpx2.ConnectError("no route"), "first cannot be reached"),
+    ],
+    ids=["a list", "no list", "no list either", "a stranger", "no role", "down", "unreachable"],
+)
+async def test_a_ping_proves_sign_in_and_connection_and_costs_nothing(answer: httpx2.Response | Exception, said: str):
+    provider = Provider(answer)
+    model = OpenAILanguageModel(
+        name="first", api_key="key", base_url="https://model.example/v1", transport=httpx2.MockTransport(provider)
+    )
+    try:
+        await model.ping(timeout_seconds=5)
+        told = ""
+    except ModelUnavailableError as failed:
+        told = str(failed)
+    assert said in told
+    assert bool(told) is bool(said)
+    assert QUESTION not in told
+    assert [(sent.method, sent.url.path) for sent in provider.requests] == [("GET", "/v1/models")]
+    await model.close()
+
+
 async def test_without_tools_none_are_mentioned():
     provider = Provider(stream(spoken([GOOD])))
     await provider.asked(REQUEST._replace(tools=()))
