@@ -14,7 +14,7 @@ import pytest
 
 from shared.adapters.embedded.command_bus import SqliteCommandBus
 from shared.adapters.embedded.lanes import SqliteLanes
-from shared.contracts.lanes import INGESTION, MESSAGES, Lane
+from shared.contracts.lanes import ACTIONS, INGESTION, MESSAGES, Lane
 from shared.ports.command_bus import OutgoingMessage
 from tests.journeys.hosts import ON_AZURE, LocalHost, dev, rows, wait_for
 
@@ -27,7 +27,7 @@ from pathlib import Path
 import shared.delivery.inbox as inbox
 handle = inbox.handle_once
 async def held(delivery, incoming):
-    while b"-held" in incoming.body and not Path({gate!r}).exists():
+    while (b"-held" in incoming.body or b'"RequestAction"' in incoming.body) and not Path({gate!r}).exists():
         await asyncio.sleep(0.02)
     return await handle(delivery, incoming)
 inbox.handle_once = held
@@ -35,11 +35,12 @@ inbox.handle_once = held
 
 
 class Restored(NamedTuple):
-    """The host after the restore. card_id: open at the restored moment, signed and carried out after it. balance: of
-    the payee before the restore."""
+    """The host after the restore. card_id: open at the restored moment, signed and carried out after it; signed_id:
+    signed before and carried out after it. balance: of the payee before the restore."""
 
     host: LocalHost
     card_id: str
+    signed_id: str
     balance: int
 
 
@@ -53,6 +54,14 @@ def balance_of(host: LocalHost) -> int:
     with closing(sqlite3.connect(next(one for one in found if one.suffix == ".db"))) as bank:
         (balance,) = bank.execute("SELECT balance_minor FROM account WHERE id = 'Anna'").fetchone()
     return int(balance)
+
+
+def card_in(host: LocalHost, conversation: str) -> str:
+    talk = f"/api/v1/agent/conversations/{conversation}"
+    wish = {"message": "Transfer 250 euros from acc-current to Anna"}
+    assert host.call("POST", f"{talk}/messages", wish).status == 202
+    (card_id,) = wait_for(lambda: host.get(talk)["open_approvals"], "the card")
+    return str(card_id)
 
 
 def sign(host: LocalHost, card_id: str) -> int:
@@ -70,12 +79,12 @@ def state_of(host: LocalHost, card_id: str) -> str:
 def restored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restored]:
     folder = tmp_path_factory.mktemp("restore")
     data, backup, gate = folder / "data", folder / "backup.db", folder / "gate"
-    talk = "/api/v1/agent/conversations/c-1"
     with LocalHost(data, before=HELD.format(gate=str(gate))) as host:
         host.upload(rows("t-1", "t-2"))
         host.settled(2)
-        host.call("POST", f"{talk}/messages", {"message": "Transfer 250 euros from acc-current to Anna"})
-        (card_id,) = wait_for(lambda: host.get(talk)["open_approvals"], "the card")
+        card_id, signed_id = card_in(host, "c-1"), card_in(host, "c-2")
+        assert sign(host, signed_id) == 200
+        wait_for(lambda: state_of(host, signed_id) == "requested", "the request")
         host.upload(rows("t-held"))  # sent, and not handled at the restored moment
         host.call("POST", f"{HELD_TALK}/messages", {"message": "help"})
         wait_for(lambda: not outbox_of(data), "an empty outbox")
@@ -83,7 +92,8 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restored]:
         gate.touch()
         host.upload(rows("t-late"), key="late")  # accepted after it
         assert sign(host, card_id) == 200
-        wait_for(lambda: state_of(host, card_id) == "done", "the money")
+        for one in (card_id, signed_id):
+            wait_for(lambda one=one: state_of(host, one) == "done", "the money")
         host.settled(4)
         assert host.call("POST", "/admin/functions/checkpoint_audit_heads", {}).status == 202
         wait_for(lambda: host.get("/api/v1/audit/checkpoints")["items"], "a checkpoint")
@@ -94,7 +104,7 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restored]:
         (data / name).unlink(missing_ok=True)
     copied(backup, data / "store.db")
     with LocalHost(data) as host:
-        yield Restored(host, card_id, balance)
+        yield Restored(host, card_id, signed_id, balance)
 
 
 def outbox_of(data: Path) -> list[Any]:
@@ -162,9 +172,31 @@ def send(host: LocalHost, lane: Lane, session: str, run: dict[str, Any], payload
 
 
 def test_5_a_transfer_carried_out_afterwards_waits_for_its_signature_again_and_moves_no_money_twice(restored: Restored):
-    host, card_id, balance = restored
+    host, card_id, _, balance = restored
     assert state_of(host, card_id) == "waiting"
     assert sign(host, card_id) == 200
     wait_for(lambda: state_of(host, card_id) == "done", "the bank's word")
     assert balance_of(host) == balance
     assert verified(host)["ok"]
+
+
+def test_6_a_signed_transfer_whose_request_was_lost_goes_on_when_it_is_sent_again(restored: Restored):
+    """Its id is in the run that caused it, which the API does not show: it is read in the store."""
+    host, _, action_id, balance = restored
+    assert state_of(host, action_id) == "requested"
+    (cause,) = [
+        one
+        for one in stored_runs(host.data)
+        if (one["subject"], one["command_type"]) == (action_id, "AgentApprovalSubmitted")
+    ]
+    (command_id,) = cause["vouches_for"]
+    told = {**cause, "command_id": command_id, "command_type": "RequestAction", "causation_id": cause["command_id"]}
+    send(host, ACTIONS, f"household:{action_id}", told, {"action_id": action_id})
+    wait_for(lambda: state_of(host, action_id) == "done", "the bank's word")
+    assert balance_of(host) == balance
+    assert host.get("/api/v1/parked")["items"] == []
+
+
+def stored_runs(data: Path) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(data / "store.db", timeout=10)) as store:
+        return [json.loads(body) for (body,) in store.execute("SELECT body FROM documents WHERE kind = 'run'")]
