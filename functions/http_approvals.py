@@ -40,7 +40,9 @@ async def list_approvals(req: func.HttpRequest) -> func.HttpResponse:
         older_than_minutes=integer_in(req, "older_than", default=0, low=0, high=OLDEST_MINUTES),
     )
     reader = _signer(caller)
-    return json_reply(await inbox(bootstrap.delivery(), caller.tenant, reader, wanted, **page_in(req)))
+    can_sign = bootstrap.action_policy() is not None
+    found = await inbox(bootstrap.delivery(), caller.tenant, reader, wanted, can_sign=can_sign, **page_in(req))
+    return json_reply(found)
 
 
 @blueprint.route(route="v1/approvals/{id}", methods=["GET"])
@@ -51,8 +53,9 @@ async def get_approval(req: func.HttpRequest) -> func.HttpResponse:
     from shared.flows.approval_inbox import one_card
 
     caller = await caller_of(req, needs=WHO_MAY["get_approval"])
-    key = reference_in(req, "id")
-    return json_reply(await one_card(bootstrap.delivery(), caller.tenant, key, reader=_signer(caller)))
+    key, can_sign = reference_in(req, "id"), bootstrap.action_policy() is not None
+    card = await one_card(bootstrap.delivery(), caller.tenant, key, reader=_signer(caller), can_sign=can_sign)
+    return json_reply(card)
 
 
 @blueprint.route(route="v1/approvals/{id}/answer", methods=["POST"])

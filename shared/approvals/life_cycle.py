@@ -35,6 +35,7 @@ EXPLAINED = {
     "requester_may_not_sign": "whoever asks may not sign the own request here: somebody else must",
     "approval_expired": "the card expired at {expires_at}, which denies what it asked for; ask again",
     "approval_closed": "the card is {state}: it takes no further answers",
+    "policy_context_missing": "nothing can be signed without a policy: the card waits, and can only be turned down",
     "card_changed": "the card is not the one that you were shown: read it again, and answer what it says now",
 }
 

@@ -18,6 +18,7 @@ from shared.contracts.identity import partition_of
 from shared.delivery.handling import Delivery
 from shared.errors import InvalidInputError, NotFoundError, StateConflictError
 from shared.flows import reading
+from shared.flows.stored_action import ON_THE_WAY
 from shared.guard.action_policy import ActionPolicy
 from shared.ports.document_store import MAX_PAGE, Body, Document
 
@@ -25,7 +26,6 @@ MOST_ROWS = 1_000
 """Counts of one answer."""
 DAYS_AT_ONCE = 5
 CURSOR = re.compile(r"(\d{1,2})\.(\d{1,4})\.(actions:\d{4}-\d{2}-\d{2}~?)", re.ASCII)
-ON_THE_WAY = ("requested", "intended")
 SEE_ALL = frozenset({"reviewer", "auditor", "operator"})
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.actions import life_cycle as actions
+from shared.actions.dispatcher import NO_POLICY
 from shared.approvals import life_cycle
 from shared.approvals.card import Card, terms_of, what_changed
 from shared.approvals.life_cycle import Edit, Signer
@@ -62,10 +63,7 @@ class AnswerApprovalFlow:
                 "the card and its action are not what was stored together: nobody can sign this", code=changed
             )
         if self.policy is None and answer.decision != REJECT:
-            raise StateConflictError(
-                "there is no policy to judge by, so nothing can be signed now: the card waits, and can be turned down",
-                code="policy_context_missing",
-            )
+            raise StateConflictError(life_cycle.explained(NO_POLICY, card.body), code=NO_POLICY)
         return _outcome(work, card, await self._answered(work, card, action, signer))
 
     def when_parked(self, command: Any, documents: Mapping[str, Document], *, run: Run, reason: str) -> Left:

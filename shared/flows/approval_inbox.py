@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from shared.actions.dispatcher import NO_POLICY
 from shared.approvals.card import OPEN, approval_doc_id, has_expired
 from shared.approvals.life_cycle import Signer, explained, refusal
 from shared.approvals.record import needed
@@ -36,9 +37,10 @@ class Filter(NamedTuple):
 
 
 async def inbox(
-    delivery: Delivery, tenant: str, reader: Signer, wanted: Filter, *, limit: int, cursor: str
+    delivery: Delivery, tenant: str, reader: Signer, wanted: Filter, *, limit: int, cursor: str, can_sign: bool = True
 ) -> dict[str, Any]:
-    """One page of the cards that `reader` may see, the oldest first: {"items", "cursor"}."""
+    """One page of the cards that `reader` may see, the oldest first: {"items", "cursor"}. can_sign: whether there is a
+    policy, without which nobody can."""
     now = delivery.now()
     at, before = text(now), text(now - timedelta(minutes=wanted.older_than_minutes))
     items: list[Body] = []
@@ -51,11 +53,17 @@ async def inbox(
         cursor = "" if young else found.cursor  # the oldest come first: after a young one there are only younger
         if not cursor or len(items) >= limit:
             break
-    return {"items": [_line(body, reader, at) for body in items], "cursor": cursor}
+    return {"items": [_line(body, reader, at, can_sign=can_sign) for body in items], "cursor": cursor}
 
 
 async def one_card(
-    delivery: Delivery, tenant: str, approval_id: str, *, reader: Signer, conversation_id: str = ""
+    delivery: Delivery,
+    tenant: str,
+    approval_id: str,
+    *,
+    reader: Signer,
+    conversation_id: str = "",
+    can_sign: bool = True,
 ) -> dict[str, Any]:
     """The whole card; `NotFoundError` for another tenant's, for one of another conversation than `conversation_id`,
     and for one that `reader` may not see."""
@@ -68,7 +76,8 @@ async def one_card(
         raise NotFoundError(f"there is no approval {approval_id}")
     at, body = text(delivery.now()), stored.body
     shown = {name: value for name, value in body.items() if name not in NOT_SHOWN}
-    return {**shown, "state": _state(body, at), "still_needed": _needed(body, at), "you": _you(body, reader, at)}
+    you = _you(body, reader, at, can_sign=can_sign)
+    return {**shown, "state": _state(body, at), "still_needed": _needed(body, at), "you": you}
 
 
 def _key(reader: Signer, wanted: Filter) -> tuple[str, str]:
@@ -99,17 +108,17 @@ def _needed(body: Body, at: str) -> int:
     return needed(body) if _state(body, at) in OPEN else 0
 
 
-def _line(body: Body, reader: Signer, at: str) -> Body:
+def _line(body: Body, reader: Signer, at: str, *, can_sign: bool) -> Body:
     return {
         **{name: body[name] for name in LINE},
         "title": body["card"]["title"],
         "state": _state(body, at),
         "signatures": len(body["signatures"]),
         "still_needed": _needed(body, at),
-        "you": _you(body, reader, at),
+        "you": _you(body, reader, at, can_sign=can_sign),
     }
 
 
-def _you(body: Body, reader: Signer, at: str) -> Body:
-    code = refusal(body, reader, decision=APPROVE, at=at)
+def _you(body: Body, reader: Signer, at: str, *, can_sign: bool) -> Body:
+    code = refusal(body, reader, decision=APPROVE, at=at) or ("" if can_sign else NO_POLICY)
     return {"may_answer": not code, "code": code, "why": explained(code, body) if code else ""}

@@ -31,6 +31,8 @@ from shared.ports.action_backend import ActionBackend
 from shared.ports.document_store import Body, Document, Merge
 from shared.runs.life_cycle import Run, moved_to, stage, with_stages
 
+ON_THE_WAY = ("requested", "intended")
+"""States of an action that its backend may keep waiting."""
 DISPATCHER = {"kind": "system", "id": "dispatcher"}
 
 
@@ -212,6 +214,8 @@ def left_waiting(
     if action is None or why.code not in WAITS_FOR or not life_cycle.is_whole(action) or "erased_at" in action.body:
         return Left()
     body, at = action.body, text(now)
+    if body["state"] not in ON_THE_WAY:
+        return Left()  # settled by another delivery of the command, or a person's to look at
     reason = WAITS_FOR[why.code].format(backend=body["backend"])
     said = f"{described_safely(body)}: this waits, because {reason}. It goes on by itself, and you will be told."
     notices, merges = feedback(action.partition, body, said, run=run, at=at, now=now, key="waiting", waits_for=why.code)

@@ -9,7 +9,7 @@ import pytest
 
 from shared import bootstrap
 from tests.functions.conftest import App, dev
-from tests.functions.test_approvals import answer, ask, code_of, shown
+from tests.functions.test_approvals import RITA, answer, ask, code_of, shown
 from tests.functions.test_conversations import answer_all, post
 
 
@@ -58,6 +58,9 @@ async def test_a_card_cannot_be_signed_or_edited_and_waits_but_may_be_turned_dow
         assert code_of(reply) == (409, "policy_context_missing")
         assert "the card waits" in reply.body["detail"]
     assert (await shown(app, approval_id)).body == before
+    (line,) = (await app.call("list_approvals", as_=RITA)).body["items"]
+    for you in (before["you"], line["you"]):
+        assert (you["may_answer"], you["code"]) == (False, "policy_context_missing"), "and is told so before trying"
     assert (await answer(app, approval_id, decision="reject")).body["state"] == "rejected"
 
 

@@ -11,9 +11,11 @@ import pytest
 from shared.actions.life_cycle import action_doc_id
 from shared.audit.trail import HEAD_ID
 from shared.audit.verification import verify
-from shared.contracts.commands import ResolveParked, ResolveParkedEnvelope
+from shared.contracts.commands import ResolveParked, ResolveParkedEnvelope, parse_envelope
 from shared.contracts.instants import text
+from shared.delivery.delays import tell_of_delay
 from shared.delivery.inbox import execute
+from shared.errors import RetryableError
 from shared.flows.resolve_parked import ResolveParkedFlow
 from shared.ledger.transactions import decided, transaction_document, unclassified
 from shared.ports.action_backend import Effect
@@ -148,6 +150,14 @@ async def test_whoever_asked_is_told_once_that_it_waits_and_goes_on_by_itself(
     backend.effects[key] = Effect("done", "r-1")
     await deliver(bench)
     assert len(await told(bench)) == 2
+
+
+async def test_nobody_is_told_that_it_waits_once_another_delivery_has_done_it(bench: Bench, backend: FakeBank):
+    await _intended(bench)
+    late = parse_envelope(bench.bus.sent[0].body)
+    await deliver(bench)
+    await tell_of_delay(bench.delivery, late, RetryableError("no answer", code="backend_unavailable"))
+    assert [one.startswith("Done: ") for one in await told(bench)] == [True]
 
 
 async def test_a_breaker_that_keeps_it_waiting_is_named(bench: Bench, backend: FakeBank):
