@@ -14,7 +14,7 @@ from shared.conversation import stream
 from shared.delivery.handling import Delivery
 from shared.delivery.run_documents import run_document_of
 from shared.errors import ConflictError
-from shared.flows.making_way import Why, cards_gone
+from shared.flows.making_way import Gone, Why, cards_gone
 from shared.ports.document_store import Body, Document
 from shared.runs.life_cycle import is_terminal, moved_to
 
@@ -54,11 +54,13 @@ async def superseded(delivery: Delivery, stored: Document, *, by: str, command: 
     waiting = body["open_approvals"]
     gone = await cards_gone(delivery.store, partition, waiting, by=by, why=MADE_WAY, ids=ids, at=text(now))
     told = [event for run in runs for event in _run_told(conversation_id, run.body["run_id"])]
-    told += [event for one in gone for event in _card_told(conversation_id, one.card.body)]
+    notices = [_notice(partition, one, ids=ids, at=text(now)) for one in gone]
+    for one, notice in zip(gone, notices, strict=True):
+        told += talk.notice_events(notice.body, [stream.custom("approval", record.told(one.card.body))])
     closed = [talk.closed(one.card.body["approval_id"], still_meant=True) for one in gone]
     change = talk.together(talk.without_waiting, *closed)
     conversation, *events = stream.told(conversation_id, told, now=now, change=change).made({stored.id: stored})
-    changed = [document for one in gone for document in (one.card, one.action)]
+    changed = [*notices, *(document for one in gone for document in (one.card, one.action))]
     entries = tuple(entry for one in gone for entry in one.entries)
     return Superseded(conversation.body, (*messages, *runs, *changed, *events), entries, tuple(turns))
 
@@ -73,10 +75,20 @@ def _run_told(conversation_id: str, run_id: str) -> list[stream.Event]:
     return [stream.run_started(conversation_id, run_id), stream.run_error(WHY, CODE)]
 
 
-def _card_told(conversation_id: str, body: Body) -> list[stream.Event]:
-    run_id = body["run_id"]
-    return [
-        stream.run_started(conversation_id, run_id),
-        stream.custom("approval", record.told(body)),
-        stream.run_finished(conversation_id, run_id),
-    ]
+def _notice(partition: str, gone: Gone, *, ids: Mapping[str, str], at: str) -> Document:
+    """The card's end in words: nobody need guess that writing on has called a payment off."""
+    card, action = gone.card.body, gone.action.body
+    return talk.notice(
+        partition,
+        card["conversation_id"],
+        turn=card["turn"],
+        key=f"{card['approval_id']}-superseded",
+        text=f"{card['card']['title']}: called off, because you wrote again before it was signed. Nothing was done.",
+        at=at,
+        approvals=[card["approval_id"]],
+        actions=[card["action_id"]],
+        mentions=action["mentions"],
+        run_id=card["run_id"],
+        command_id=ids["command_id"],
+        correlation_id=ids["correlation_id"],
+    )

@@ -146,6 +146,10 @@ async def test_a_newer_message_supersedes_the_open_card_on_the_record(bench: Ben
     assert (card.body["state"], card.due_at) == ("superseded", "")
     assert (action.body["state"], action.body["code"]) == ("cancelled", "approval_superseded")
     assert (await conversation(bench))["open_approvals"] == []
+    (notice,) = [one for one in await messages(bench) if one["role"] == "notice"]
+    assert notice["text"].startswith("Transfer 50.00 EUR to Anna: called off, because you wrote again")
+    words = [event.get("delta", "") for event in await events(bench)]
+    assert notice["text"] in words
     page = await bench.store.query(TENANT, "audit", limit=50)
     whats = [one.body["what"] for one in page.documents]
     assert {"approval_superseded", "action_cancelled"} <= set(whats)
