@@ -47,7 +47,7 @@ _ELSEWHERE: Final = re.compile(r"\b(?:from|via|using)\s+(?:my\s+|the\s+)?([A-Z][
 
 
 _BY_NAME: Final = re.compile(
-    r"\b(?:from|via|using)\s+(?:my\s+|the\s+|account\s+)*"
+    r"\b(?:from|via|using|use)\s+(?:my\s+|the\s+|account\s+)*"
     r"([a-z][a-z0-9]*(?:[-_.:][a-z0-9]+)+(?!\S*\w)|[a-z][a-z0-9]*(?=\s+to\b))"
 )
 """An account by its own name: "from acc-savings", or a lone word before "to"."""

@@ -136,16 +136,21 @@ def _filled(pending: Intent, marked: Marked, clauses: Sequence[Clause], heard: C
     """The pending intent with what this message adds or corrects; None when it says nothing about it."""
     telling = [clause for clause in clauses if "not" not in clause.moods or visibility(clause.text)]
     text = " , ".join(clause.text for clause in telling)
+    named = str(pending.slots.get("recipient", "")).casefold()
+    if named and any(named in clause.text.casefold() for clause in clauses if clause not in telling):
+        pending = pending._replace(missing=(*pending.missing, "recipient"))  # "not Anna, Bob"
     found = heard_in(pending.name, Said(text, marked, heard.categories, heard.asked, pending))
     if not found.slots and not found.problem:
         return None
     filled = filled_in(pending, found)
+    if found.problem and filled == heard.pending and not filled.missing:
+        return unsure(found.problem)  # nothing of it is any different
     if found.problem:
         return revising(unsure(found.problem, filled), filled)
     hindrance = _hindrance(pending.name, telling) if filled.acts else ""
     if hindrance:
         return revising(unsure(DOUBTS[hindrance], filled), filled)
-    if filled == pending and not pending.missing:
+    if filled == heard.pending and not filled.missing:
         return None
     return revising(sure(filled), filled)
 

@@ -44,12 +44,12 @@ def read(text: str, *, heard: Context) -> Reading:
 
     A bare number that corrects a wish is in the wish's own currency.
     """
-    reading = _read(text, heard)
     currency = heard.pending.slots.get("currency", "") if heard.pending else ""
-    if reading.revises is None or not isinstance(currency, str) or currency in ("", heard.currency):
-        return reading
-    again = _read(text, heard._replace(currency=currency))
-    return again if again.revises is not None else reading
+    if isinstance(currency, str) and currency not in ("", heard.currency):
+        revising = _read(text, heard._replace(currency=currency))
+        if revising.revises is not None:
+            return revising
+    return _read(text, heard)
 
 
 def _read(text: str, heard: Context) -> Reading:
@@ -211,11 +211,13 @@ def _joined(merged: Sequence[tuple[Group, Heard]], clauses: Sequence[Clause], he
 def _answer_ahead(
     clauses: Sequence[Clause], merged: Sequence[tuple[Group, Heard]], heard: Context
 ) -> tuple[Intent, ...]:
-    """A "yes" or "no" to our last reply before a question: "Yes. What is my balance?"."""
+    """A "yes" or "no" to our last reply before a question, or what takes a wish back before another one."""
     talking = heard.pending is not None or heard.asked
-    if not talking or clauses[0].name or any(group.mood != "question" for group, _ in merged):
-        return ()
     words = plain(clauses[0].text)
+    if not talking or clauses[0].name:
+        return ()
+    if any(group.mood != "question" for group, _ in merged):  # "Cancel that. Send 20 EUR to Tom."
+        return (Intent("deny", {}),) if _DENY.match(words) and takes_back(words) else ()
     if _DENY.match(words):
         return (Intent("deny", {}),)
     return (Intent("affirm", {}),) if _AFFIRM.match(words) else ()

@@ -50,6 +50,7 @@ INTENTS: Mapping[str, Kind] = {
     "deny": Kind(),
     "help": Kind(),
     "goodbye": Kind(),
+    "status": Kind(),
 }
 
 

@@ -84,6 +84,15 @@ WISHED_FOR: Final[Rules] = (
 """What is a wish only after "I want", "I need", "would you mind" and the like."""
 
 QUESTIONS: Final[Rules] = (
+    ("status", (
+        "who .. sign|signs|countersign|countersigns", "is|was it|that|this done|through|signed|sent|approved|executed",
+        "has it|that|this|my .. gone|been through|signed|sent|approved|executed", "what happened to|with it|that",
+        "what happened to|with my|the <payment>|request", "what is|are still? waiting|pending|open",
+        "what|which|anything .. waits|waiting|pending|open for? a? signature|signatures", "my approvals",
+        "open|pending|waiting approvals|cards", "list|show|see .. approvals", "which card|cards",
+        "status of my|the|this|that", "what is the status", "where is my|the <payment>", "did it|that|my .. go through",
+        "why .. card|request waiting|pending", "why is my|the <payment> waiting|pending",
+    )),
     ("explain_decision", (
         "why .. <judged>|applied|rejected|denied|approved|blocked|held|deferred|waiting",
         "why .. under|in|as|put|review|needs|<entries>|decision|category|decide|decided|think|thought", "why <quote>",

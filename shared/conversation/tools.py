@@ -16,7 +16,7 @@ from shared.ports.language_model import Tool
 
 CODES: Final = frozenset({"answered", "asked_back", "wish_noted", "declined"})
 """What a model may say that it has done: its word alone, so it is a closed list."""
-TALK: Final = frozenset({"affirm", "deny", "help", "goodbye"})
+TALK: Final = frozenset({"affirm", "deny", "help", "goodbye", "status"})
 LONGEST = 500
 """Characters of a text that a model puts into a slot."""
 _TYPES: Final = {

@@ -13,7 +13,7 @@ HELP: Final = (
     "I can tell you what you spent, on what and when, and compare it with before; find transactions and explain how "
     "they were decided; say how your budgets and your cash stand. You can ask me to re-categorise transactions, set a "
     "budget, transfer money, change your notifications, draft a message or export a statement: what needs somebody's "
-    "signature waits for it on a card."
+    "signature waits for it on a card, and until then you can change it or take it back."
 )
 GOODBYE: Final = "Goodbye. What waits for a signature goes on waiting without us."
 SMALL_TALK: Final = "I am here when you need something."
@@ -63,7 +63,8 @@ def unsure(why: str, candidate: Intent | None, *, again: Intent | None = None) -
     and is still not known."""
     if candidate is not None and again is None:
         return f"I am not sure: {why}. Shall I {told(candidate)}?"
-    said = _PLAIN_DOUBTS.get(why, f"I am not sure what you want: {why}.")
+    what = "" if candidate is not None else " what you want"
+    said = _PLAIN_DOUBTS.get(why, f"I am not sure{what}: {why}.")
     if again is not None:
         return f"{said} {asking_for(again)}"
     return said if why in _PLAIN_DOUBTS else f"{said} Could you say it in other words?"
@@ -124,8 +125,12 @@ _TOLD: Final[Mapping[str, Callable[[Mapping[str, str], str], str]]] = {
 
 def signed_elsewhere(cards: Sequence[Mapping[str, Any]]) -> str:
     """Why a yes does nothing, who can sign instead, and where. cards: the bodies of those that wait."""
-    lines = ["A yes in the conversation signs nothing."]
-    lines += [
+    return "\n".join(["A yes in the conversation signs nothing.", waiting(cards)])
+
+
+def waiting(cards: Sequence[Mapping[str, Any]]) -> str:
+    """Which cards wait, for whom, where and until when."""
+    lines = [
         f"“{card['card']['title']}” waits for {_signers(card)}, who answers its card among the approvals "
         f"(id {card['approval_id']}) until {card['expires_at'][:16].replace('T', ' ')} UTC."
         for card in cards[:MOST]
@@ -140,6 +145,9 @@ def _signers(card: Mapping[str, Any]) -> str:
     if card["requester_may_sign"] == "never":
         return f"{people} other than you {role}"
     return f"{people} {role} (you may sign too)" if needed > 1 else f"{people} {role}, you or another"
+
+
+NOTHING_WAITS: Final = "Nothing of this conversation waits for a signature."
 
 
 def withdrawn(title: str) -> str:

@@ -8,13 +8,13 @@ from shared.conversation import grammar, wording
 from shared.conversation.context import WISH
 from shared.conversation.intent import Intent, Reading
 from shared.conversation.talked_about import kept, leaned_on, pending_of
-from shared.flows.making_way import Understood, open_cards, understood
+from shared.flows.making_way import Understood, open_cards, status, understood
 from shared.flows.turn import Book, Draft, Still, Turn
 from shared.guard.reasons import REASONS
 from shared.specialists.advisor import Advisor
 from shared.specialists.counsel import Counsel, consult
 
-TALK = ("affirm", "deny", "help", "goodbye")
+TALK = ("affirm", "deny", "help", "goodbye", "status")
 
 
 async def drafted(turn: Turn, book: Book, advisors: Mapping[str, Advisor], *, acting: bool = True) -> Draft:
@@ -87,6 +87,8 @@ def _advisor_of(intent: Intent, advisors: Mapping[str, Advisor]) -> str:
 
 async def _talked(intent: Intent, turn: Turn, heard: Understood) -> str:
     """About the conversation itself. A yes signs nothing; what became of a no is said in `heard`."""
+    if intent.name == "status":
+        return await status(turn)
     if intent.name != "affirm":
         dropped = "" if heard.said else wording.DROPPED
         return {"deny": dropped, "help": wording.HELP, "goodbye": wording.GOODBYE}[intent.name]

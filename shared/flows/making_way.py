@@ -123,6 +123,15 @@ async def open_cards(turn: Turn) -> list[Body]:
     return [found[id_].body for id_ in ids if id_ in found]
 
 
+async def status(turn: Turn) -> str:
+    """What waits for people, and what has become of the last wish."""
+    cards_, wished = await open_cards(turn), turn.conversation.get("wished")
+    parts = [wording.waiting(cards_)] if cards_ else []
+    if wished and wished["action_id"] and wished["action_id"] not in turn.conversation["open_approvals"]:
+        parts.append(f"{await _became(turn, wished['action_id'])}.")
+    return "\n".join(parts) or wording.NOTHING_WAITS
+
+
 async def _refused(turn: Turn, reading: Reading, held: Body | None, settled: Body | None) -> Understood:
     """A no takes back the card that it names, or the wish that was talked about last. One that does not say so by its
     words ("no thanks") may only mean that nothing else is wanted."""
@@ -136,7 +145,8 @@ async def _refused(turn: Turn, reading: Reading, held: Body | None, settled: Bod
         return Understood(reading, said=wording.still_waits(titles))
     if asked_back:
         return Understood(reading, said=wording.DROPPED)
-    meant = _meant(turn.text, waiting, held or settled)
+    wishes_too = any(intent.acts for intent in reading.intents)  # then what is named may be of the new wish
+    meant = _meant("" if wishes_too else turn.text, waiting, held or settled)
     if not any(meant):
         return Understood(reading, said=wording.which_card(titles) if waiting else "")
     gone = await _gone(turn, meant, WITHDRAWN)

@@ -63,6 +63,7 @@ def _items(line: Line) -> list[dict[str, Any]]:
         return [{"role": line.role, "content": line.text}]
     if line.call is None:
         raise ValueError("a line of role `tool` names the call that it answers")
+    # Without the provider's item id: one ties a call to the reasoning before it, which `store: False` does not keep.
     asked = {"call_id": line.call.call_id, "name": line.call.name, "arguments": json.dumps(line.call.arguments)}
     return [
         {"type": "function_call", **asked},
