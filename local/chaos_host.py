@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local.chaos_plan import Upload
-from local.child_host import SERVE
+from local.child_host import SERVE, own_environment
 from local.job import JobFailedError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,16 +54,30 @@ class Victim:
         self._starts = 0
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self) -> None:
-        """Until it listens; `JobFailedError` when it does not."""
+    def start(self, *, stillborn_seconds: float = 0.0) -> None:
+        """Until it listens; `JobFailedError` when it does not. stillborn_seconds: before it one is killed so young."""
+        if stillborn_seconds:
+            self._launch()
+            time.sleep(stillborn_seconds)
+            self.kill()
+        process = self._launch()
+        watchdog = threading.Timer(START_SECONDS, process.kill)
+        watchdog.start()
+        assert process.stdout is not None  # noqa: S101  a pipe was asked for
+        line = process.stdout.readline()
+        watchdog.cancel()
+        try:
+            self.url = str(json.loads(line)["url"])
+        except (ValueError, KeyError, TypeError):
+            raise JobFailedError(f"the host did not start again: see {self.folder}/host-{self._starts}.log") from None
+
+    def _launch(self) -> subprocess.Popen[str]:
         self._starts += 1
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("WEBSITE_")}
-        environment |= {"AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1", **self._settings}
         with (self.folder / f"host-{self._starts}.log").open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
                 [*self._command, "--data", str(self.folder / "data")],
                 cwd=ROOT,
-                env=environment,
+                env={**own_environment(), "AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1", **self._settings},
                 stdin=subprocess.PIPE,  # it closes when we end, however that is: the host must not outlive us
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -71,15 +85,7 @@ class Victim:
                 start_new_session=True,
             )
         running.add(self._process)
-        watchdog = threading.Timer(START_SECONDS, self._process.kill)
-        watchdog.start()
-        assert self._process.stdout is not None  # noqa: S101  a pipe was asked for
-        line = self._process.stdout.readline()
-        watchdog.cancel()
-        try:
-            self.url = str(json.loads(line)["url"])
-        except (ValueError, KeyError, TypeError):
-            raise JobFailedError(f"the host did not start again: see {self.folder}/host-{self._starts}.log") from None
+        return self._process
 
     def kill(self, *, outlived: bool = False) -> None:
         """kill -9: nothing in the processes hears of it. outlived: its second app ends by itself, a moment later."""

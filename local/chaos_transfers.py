@@ -106,7 +106,7 @@ def _one_wave(playing: _Round, wave: Wave) -> None:
     _note_the_kill(playing, wave)
     if wave.bank == "dies":
         bank.start()
-    victim.start()
+    victim.start(stillborn_seconds=wave.stillborn_seconds)
     if wave.bank == "dies and comes back late":
         time.sleep(LATE_SECONDS)
         bank.start()

@@ -24,8 +24,10 @@ ONE_SIGNS_MINOR, LARGEST_MINOR = 100_000, 300_000
 REJECTED, TO_FROZEN, SPOKEN = 0.2, 0.2, 0.3
 """Shares of wishes: that the signer rejects; that go to the account that is frozen at times; that are asked for in the
 second app's chat."""
-FREEZES, OUTLIVED = 0.3, 0.3
-"""Shares of kills: with which the account is frozen; that the second app outlives for a moment."""
+FREEZES, OUTLIVED, STILLBORN = 0.3, 0.3, 0.2
+"""Shares of kills: with which the account is frozen; that the second app outlives for a moment; after which the next
+host is killed as well, while it starts."""
+LONGEST_START_SECONDS = 1.0
 
 UNDER_WAY = "message under way"
 ACCEPTED = "message accepted"
@@ -109,7 +111,8 @@ class Wish:
 class Wave(NamedTuple):
     """Wishes that come while the host is up, and the kill that ends it: when one of them stands at `aim`, and
     `pause_seconds` later. In the same moment: freezes: one payee's account is frozen, until the next wave; bank: what
-    becomes of it; is_outlived: the second app, which works on the same files, is left to end by itself."""
+    becomes of it; is_outlived: the second app, which works on the same files, is left to end by itself.
+    stillborn_seconds: the next host is killed so long after its start, 0 for not at all."""
 
     wishes: Sequence[Wish]
     aim: str
@@ -118,6 +121,7 @@ class Wave(NamedTuple):
     freezes: bool
     bank: Fate
     is_outlived: bool
+    stillborn_seconds: float
 
 
 class Plan(NamedTuple):
@@ -185,6 +189,7 @@ def _wave(aim: str, wishes: Sequence[Wish], chance: Random, shape: str) -> Wave:
         freezes=chance.random() < FREEZES,
         bank=bank,
         is_outlived=chance.random() < OUTLIVED,
+        stillborn_seconds=chance.uniform(0.1, LONGEST_START_SECONDS) if chance.random() < STILLBORN else 0.0,
     )
 
 

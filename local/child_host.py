@@ -27,6 +27,12 @@ MARK = "made-by-the-main-job"
 """A file in every folder that a job may empty."""
 
 
+def own_environment() -> dict[str, str]:
+    """Ours, without what a developer has set for `make serve`: it must not send a job's data elsewhere."""
+    elsewhere = ("WEBSITE_", "OPENAI_", "MODEL", "BANK_", *AZURE)
+    return {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
+
+
 def fresh_folder(folder: Path) -> None:
     """Empty what an earlier job left there. A folder that holds anything else, or that a host works in, is left alone:
     nobody's real data goes because of a demonstration."""
@@ -75,9 +81,7 @@ class ChildHost:
 
     def start(self) -> None:
         """Until it listens; `JobFailedError` with its last words when it does not."""
-        # what a developer has set for `make serve` must not send this job's data elsewhere
-        elsewhere = ("WEBSITE_", "OPENAI_", "MODEL", "BANK_", *AZURE)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
+        environment = own_environment()
         environment |= {"COUNTERSIGN_DATA": str(self.folder), "AUTH_MODE": "dev", "PYTHONUNBUFFERED": "1"}
         with (self.folder / "host.log").open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
