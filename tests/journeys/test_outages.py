@@ -103,7 +103,7 @@ def a_full_disk(folder: Path) -> None:
     with LocalHost(folder, before=SHORT_WAITS) as host:
         in_the_middle(host)
         with host.disk_full():
-            is_told(host, "store", "bus", "publisher")
+            is_told(host, "store", "bus", "publisher", "telemetry")
             answer = host.upload(rows(*ids("late", 20)), key="late")
             time.sleep(2)
         heals(host, answer, ROWS + 20)
