@@ -14,9 +14,13 @@ from shared.flows.sweep_tenant import AT_ONCE
 type Counts = Mapping[str, Counted]
 
 IDLE = {  # firings an hour
-    "relay_outbox": 240, "age_approvals": 120, "probe_breakers": 120, "continue_erasures": 60,
-"checkpoint_unmoved": 12,
-}  # fmt: skip
+    "relay_outbox": 240,
+    "age_approvals": 120,
+    "probe_breakers": 120,
+    "continue_erasures": 60,
+    "checkpoint_unmoved": 12,
+    "purge_expired": 6,
+}
 RATES = [10**power for power in range(6)]
 TENANTS = [10**power for power in range(7)]
 
@@ -48,6 +52,17 @@ def rates(transaction: Counted, one: model.Tenant) -> str:
 `tenants needed`: with fewer, the one-after-the-other of each tenant is the limit, and everything else idles."""
 
 
+def idle(counts: Counts) -> float:
+    """A month of an empty deployment, within what is free."""
+    timers = model.dollars(_timers(counts), alone=True)
+    fixed = model.price("bus_standard_per_month") + model.price("hub_unit_per_month")
+    return fixed + model.billed(timers) / model.MILLION - _free()
+
+
+def _free() -> float:
+    return model.limit("flex_free_gb_seconds") * model.price("flex_per_gb_second")
+
+
 def tenants(counts: Counts) -> str:
     timers = _timers(counts)
     lines = []
@@ -58,6 +73,7 @@ def tenants(counts: Counts) -> str:
                       _time(told.working_hours * 3600), f"{month / model.MONTH_SECONDS:,.1f}"])  # fmt: skip
     head = ["tenants", "million RU a month", "USD a month", "to start the night's sweeps",
             "to work them off, one instance", "transactions a second"]  # fmt: skip
+    alone = model.dollars(timers, alone=True)["Functions"] / 1e6
     return f"""## As tenants grow
 
 What stands still costs too: timers, and a sweep of each tenant every night (counted for {ROWS} transactions). The
@@ -66,7 +82,10 @@ come on top.
 
 {table(head, lines)}
 
-Timers that find nothing cost {cell(timers["ru"] / 1e6)} million RU a month for two physical partitions, and as much
+Timers alone are {cell(timers["executions"])} executions a month that come one at a time: {cell(alone)} dollars, of
+which {cell(_free())} are within what is free. `functions/timers.py`
+has their schedules: `relay_outbox` every minute instead of every 15 s is a third less. Those that find nothing cost
+{cell(timers["ru"] / 1e6)} million RU a month for two physical partitions, and as much
 again for every two more: `due` asks each of them. Chains are checkpointed when they have moved,
 {CHECKPOINTS_AT_ONCE} side by side; of the others nothing is asked."""
 

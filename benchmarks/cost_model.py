@@ -45,13 +45,17 @@ def together(kinds: Sequence[Counted]) -> dict[str, float]:
     return {name: sum(one.get(name, 0.0) for one in kinds) for name in sorted(names)}
 
 
-def dollars(counted: Counted) -> dict[str, float]:
-    """For a million of these, by service, beyond what is free or included. Spans as if none were sampled away."""
+def dollars(counted: Counted, *, alone: bool = False) -> dict[str, float]:
+    """For a million of these, by service, beyond what is free or included. Spans as if none were sampled away.
+
+    alone: each execution has an instance for itself, and is billed for the shortest time there is; else instances are
+    busy with as many as they take.
+    """
 
     def of(*names: str) -> float:
         return sum(counted.get(name, 0.0) for name in names)
 
-    seconds = of("executions") * limit("execution_ms") / 1000 / limit("in_flight_per_instance")
+    seconds = of("executions") * limit("flex_minimum_seconds") if alone else busy(counted)
     return {
         "Cosmos DB": of("ru") * price("cosmos_serverless_per_million_ru"),
         "Service Bus": of("bus_messages") * BUS_OPERATIONS * price("bus_standard_per_million"),
@@ -114,9 +118,14 @@ def tenant(transaction: Counted, classify: Counted, stored: Counted) -> Tenant:
     )
 
 
+def billed(told: Mapping[str, float]) -> float:
+    """All services together; of spans only a few a second are exported."""
+    return sum(value for name, value in told.items() if name != "spans")
+
+
 def busy(counted: Counted) -> float:
     """Seconds of one instance that it takes."""
-    return counted["executions"] * limit("execution_ms") / 1000 / limit("in_flight_per_instance")
+    return counted.get("executions", 0.0) * limit("execution_ms") / 1000 / limit("in_flight_per_instance")
 
 
 class Load(NamedTuple):
@@ -158,12 +167,12 @@ class Standing(NamedTuple):
 def standing(tenants: int, counts: Mapping[str, Counted], timers: Counted, *, at_once: int) -> Standing:
     """Timers, and a sweep a night for each tenant; at_once: sweeps that are accepted side by side."""
     night = together([counts["sweep_started"], counts["sweep"], counts["checkpoint_moved"]])
-    month = together([{name: value * 30 * tenants for name, value in night.items()}, timers])
+    nights = {name: value * 30 * tenants for name, value in night.items()}
     trip = limit("round_trip_ms") / 1000
     asked = sum(counts["sweep_started"].get(f"cosmos_{kind}", 0) for kind in ("reads", "queries", "batches")) - 1
     works = sum(counts["sweep"].get(f"cosmos_{kind}", 0) for kind in ("reads", "queries", "batches")) + 2
-    bill = sum(value for name, value in dollars(month).items() if name != "spans") / MILLION
+    bill = (billed(dollars(nights)) + billed(dollars(timers, alone=True))) / MILLION
     return Standing(
-        tenants, month["ru"] / MILLION, bill, tenants * (asked + 1) * trip / at_once,
+        tenants, (nights["ru"] + timers["ru"]) / MILLION, bill, tenants * (asked + 1) * trip / at_once,
         tenants * works * trip / limit("in_flight_per_instance") / 3600,
     )  # fmt: skip

@@ -70,7 +70,7 @@ def _per_kind(counts: Counts) -> str:
     names = ("cosmos_reads", "cosmos_queries", "cosmos_batches", "cosmos_writes", "ru", "bus_messages", "grid_events")
     lines = [
         [told, *(cell(counts[kind].get(name, 0)) for name in (*names, "executions", "log_bytes", "spans")),
-         cell(_bill(model.dollars(counts[kind])))]
+         cell(model.billed(model.dollars(counts[kind])))]
         for kind, told in KINDS.items()
     ]  # fmt: skip
     return "## What each command asks for\n\n" + table(head, lines)
@@ -88,14 +88,12 @@ one that only lost the chain's head, the same."""
 
 
 def _money(counts: Counts) -> str:
-    columns = {
-        "transaction": model.dollars(model.together([counts[kind] for kind in TRANSACTION])),
-        "question": model.dollars(model.together([counts[kind] for kind in QUESTION])),
-        "transfer": model.dollars(model.together([counts[kind] for kind in TRANSFER])),
-    }
-    names = list(columns["transaction"])
-    lines = [[name, *(cell(told[name]) for told in columns.values())] for name in names]
-    lines.append(["**all, without spans**", *(cell(_bill(told)) for told in columns.values())])
+    kinds = [model.together([counts[kind] for kind in one]) for one in (TRANSACTION, QUESTION, TRANSFER)]
+    shared, alone = [model.dollars(one) for one in kinds], [model.dollars(one, alone=True) for one in kinds]
+    lines = [[name, *(cell(told[name]) for told in shared)] for name in shared[0]]
+    lines.append(["**all, without spans**", *(cell(model.billed(told)) for told in shared)])
+    lines.append(["Functions, one at a time", *(cell(told["Functions"]) for told in alone)])
+    lines.append(["**all, one at a time**", *(cell(model.billed(told)) for told in alone)])
     head = [f"{model.book()['currency']} per million", "transactions", "questions", "transfers"]
     return f"""## What a million costs
 
@@ -105,12 +103,17 @@ not in it.
 
 {table(head, lines)}
 
+An instance is billed while it is at work, for a second at least. `Functions` is what a busy system pays, in which one
+instance has {cell(model.limit("in_flight_per_instance"))} executions under way; where they come one at a time, each
+pays its second: that is most of a small bill.
+
 Spans are what a million costs if every trace is exported. It is not: the Azure Monitor distro keeps five traces a
 second for each process unless `OTEL_TRACES_SAMPLER` says otherwise, and log lines, which the alerts read, are never
 sampled. What is paid for in any case: Service Bus {cell(model.price("bus_standard_per_month"))}, one Event Hubs
 throughput unit {cell(model.price("hub_unit_per_month"))} a month, storage ({cell(_gb(counts))} GB for a million
 transactions, with what their commands leave for good,
-{cell(_gb(counts) * model.price("cosmos_storage_per_gb_month"))} a month)."""
+{cell(_gb(counts) * model.price("cosmos_storage_per_gb_month"))} a month). With the timers (*As tenants grow*) a
+deployment in which nothing happens costs about **{cost_limits.idle(counts):.0f} a month**, alert rules aside."""
 
 
 def _serverless(transaction: Counted) -> str:
@@ -151,10 +154,6 @@ def _book() -> str:
         lines = [[key.replace("_", " "), f"{value:,}", source] for key, (value, source) in told[name].items()]
         parts.append(table([name, "", "source"], lines))
     return "\n\n".join(parts)
-
-
-def _bill(told: Mapping[str, float]) -> float:
-    return sum(value for name, value in told.items() if name != "spans")
 
 
 def _gb(counts: Counts) -> float:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 
-from benchmarks import cost, cost_model, cost_page
+import pytest
+from cronsim import CronSim
+
+from benchmarks import cost, cost_limits, cost_model, cost_page
 from benchmarks.cost_counts import Counts
 
 VARY = ("ru", "kb", "_bytes", "size")
@@ -43,6 +48,18 @@ def test_a_transaction_costs_what_the_design_promises(counted: Counts):
 
 def test_chains_and_tenants_at_rest_cost_no_blob_operation(counted: Counts):
     assert not {"blob_lists", "blob_writes"} & counted["checkpoint_unmoved"].keys()
+
+
+def test_the_timers_that_are_paid_for_fire_as_often_as_their_schedules_say():
+    bindings = json.loads((cost.ROOT / "tests" / "functions" / "bindings.json").read_text(encoding="utf-8"))
+    begin, found = datetime(2026, 3, 1, 12, tzinfo=UTC), dict[str, int]()
+    for name, function in bindings.items():
+        for one in (one for one in function if one["type"] == "timerTrigger"):
+            firings = CronSim(one["schedule"], begin)
+            found[name] = sum(1 for _ in takewhile(lambda at: at <= begin + timedelta(hours=1), firings))
+    assert found.pop("start_nightly_sweep") == 0
+    found["checkpoint_unmoved"] = found.pop("checkpoint_audit_heads")
+    assert found == cost_limits.IDLE
 
 
 def test_every_price_limit_and_assumption_says_where_it_is_from():
