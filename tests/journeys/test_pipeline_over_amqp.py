@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
+import socketserver
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,7 +21,7 @@ from shared.contracts.lanes import ACTIONS, DEAD_LETTER_SUFFIX, INGESTION, MESSA
 from tests.bench import facts
 from tests.conformance.service_bus import connection_string, needs_amqp
 from tests.journeys.hostile import command
-from tests.journeys.hosts import ROOT, LocalHost, dev, rows, wait_for
+from tests.journeys.hosts import ROOT, SHORT_WAITS, LocalHost, dev, rows, wait_for
 from tests.journeys.test_readme import block_after
 
 pytestmark = needs_amqp
@@ -34,6 +38,42 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHost]:
     folder = tmp_path_factory.mktemp("service-bus") / "data"
     with LocalHost(folder, arguments=AMQP, OUTSIDE_PRODUCERS=json.dumps(PRODUCERS)) as started:
         yield started
+
+
+class CuttingGate(socketserver.ThreadingTCPServer):
+    """Stands before `target` and resets its first connections in mid-send, each after some tens of kilobytes."""
+
+    daemon_threads = True
+
+    def __init__(self, target: int, *, times: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.target, self.times, self.cuts, self.luck = target, times, 0, random.Random(7)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Passing(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        gate: CuttingGate = self.server
+        room = gate.luck.randrange(4_000, 60_000) if gate.cuts < gate.times else 10**12
+        with socket.create_connection(("127.0.0.1", gate.target)) as there:
+            answers = threading.Thread(target=_passed, args=(there, self.request), daemon=True)
+            answers.start()
+            if not _passed(self.request, there, room):
+                gate.cuts += 1
+                for end in (there, self.request):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    end.shutdown(socket.SHUT_RD)
+
+
+def _passed(source: socket.socket, target: socket.socket, room: int = 10**12) -> bool:
+    """Whether it ended before so many bytes had passed."""
+    try:
+        while room > 0 and (piece := source.recv(min(room, 4_096))):
+            target.sendall(piece)
+            room -= len(piece)
+    except OSError:
+        return True
+    return room > 0
 
 
 def client(host: LocalHost, **options: Any) -> ServiceBusClient:
@@ -129,3 +169,21 @@ def test_the_app_itself_sends_through_service_bus_and_every_transaction_is_decid
         assert own.get("/api/ready")["checks"]["bus"] == "ok"
         own.verified()
         assert own.stop() == 0
+
+
+def test_with_links_that_break_in_mid_send_nothing_is_lost_or_done_twice(tmp_path_factory: Any):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder, arguments = tmp_path_factory.mktemp("cut-bus") / "data", ("--amqp", "--amqp-port", str(port))
+    with CuttingGate(port, times=3) as gate:
+        named = connection_string(gate.server_address[1])
+        with LocalHost(folder, before=SHORT_WAITS, arguments=arguments, SERVICEBUS_CONNECTION=named) as own:
+            for upload in range(4):
+                assert own.upload(rows(*(f"t-{upload}-{n}" for n in range(60)))).status == 202
+            own.settled(240, seconds=60)
+            wait_for(lambda: own.on_lanes() == 0, "an empty lane")
+            own.verified()
+            assert {one["decision_version"] for one in own.items("/api/v1/transactions")} == {1}
+            assert own.items("/api/v1/parked") == []
+        gate.shutdown()
+    assert gate.cuts == 3
