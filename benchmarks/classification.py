@@ -9,7 +9,7 @@ later commit; telemetry; the checkpoint outside the store at every hundredth rec
 function handles each event too (read, write, commit: counters and memory), on the same loop and disk at the same
 time, and the rate counts until the last reaction is done. Outside: acceptance, which the HTTP function did before.
 
-    python -m benchmarks.classification IN_FLIGHT UNITS plain|reactions|counted
+    python -m benchmarks.classification IN_FLIGHT UNITS plain|reactions|counted [PROCESSES]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from shared.audit.verification import verify
 WARM_UP = 30
 OUTCOMES = (
     "SELECT json_extract(body, '$.review_state'), count(*) FROM documents"
-    " WHERE kind = 'transaction' AND partition <> 'warm-up' GROUP BY 1"
+    " WHERE kind = 'transaction' AND partition NOT LIKE 'warm-up%' GROUP BY 1"
 )
 
 
@@ -39,11 +39,12 @@ def tenants(in_flight: int) -> list[str]:
     return [f"household-{number}" for number in range(in_flight)]
 
 
-async def measured(in_flight: int, units: int, mode: str, folder: Path) -> Measured:
-    """One run in an empty folder."""
-    embedded = await Embedded(folder).start(reactions=mode == "reactions")
-    await embedded.accept("warm-up", WARM_UP)
-    await embedded.work(WARM_UP)
+async def measured(in_flight: int, units: int, mode: str, processes: int, folder: Path) -> Measured:
+    """One run in an empty folder. With several processes, the others warm up as well."""
+    embedded = await Embedded(folder).start(reactions=mode == "reactions", processes=processes)
+    for number in range(processes):
+        await embedded.accept(f"warm-up-{number}", WARM_UP)
+    await embedded.work(WARM_UP * processes)
     await nothing_left(embedded)
     share = units // in_flight
     for tenant in tenants(in_flight):
@@ -51,7 +52,7 @@ async def measured(in_flight: int, units: int, mode: str, folder: Path) -> Measu
     counting = CountingStore(embedded.delivery.store)
     delivery = replace(embedded.delivery, store=counting) if mode == "counted" else embedded.delivery
     with working_with(delivery):
-        meter = Meter()
+        meter = Meter(embedded.others)
         latencies = await embedded.work(share * in_flight)
         lane_only = meter.read(latencies)
         await nothing_left(embedded)
@@ -107,8 +108,9 @@ def cost(counting: CountingStore, units: int) -> dict[str, float]:
 def main() -> None:
     """Measure what the command line names."""
     in_flight, units, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    processes = int(sys.argv[4]) if len(sys.argv) > 4 else 1
     with data_folder() as folder:
-        result = asyncio.run(measured(in_flight, units, mode, folder))
+        result = asyncio.run(measured(in_flight, units, mode, processes, folder))
     finish(result)
 
 

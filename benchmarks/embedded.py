@@ -20,9 +20,11 @@ from benchmarks.measure import ROOT
 from benchmarks.statements import rows
 from local import host_json, log
 from local.event_grid import EventGrid
-from local.host import TICK_SECONDS, settle_heap
+from local.host import TICK_SECONDS
 from local.runtime import Runtime
 from local.service_bus import Pump
+from local.surroundings import settle_heap
+from local.workers import Workers
 from shared import bootstrap
 from shared.adapters.embedded.lane_queue import Holder
 from shared.adapters.embedded.lane_receiver import LaneReceiver, Received
@@ -78,8 +80,9 @@ class Embedded:
         self._pump: Pump | None = None
         self.events: EventGrid | None = None
 
-    async def start(self, *, reactions: bool) -> Self:
-        """Index the app. `reactions`: deliver events to its Event Grid function, as `make serve` does."""
+    async def start(self, *, reactions: bool, processes: int = 1) -> Self:
+        """Index the app. reactions: deliver events to its Event Grid function, as `make serve` does. processes: how
+        many run functions, this one among them."""
         log.set_up()
         self._options = host_json.read(ROOT / "host.json")
         self.runtime = await Runtime.start(ROOT, timeout_seconds=self._options.function_timeout_seconds)
@@ -87,14 +90,21 @@ class Embedded:
         self.receiver = TimedReceiver(self.lanes)
         self.receiver.load()
         self.delivery: Delivery = bootstrap.delivery()
+        self.workers = Workers(self.runtime, processes, app_dir=ROOT, on_sent=self._look)
+        await self.workers.start(timeout_seconds=self._options.function_timeout_seconds)
         if reactions:
             self.events = EventGrid(
-                runtime=self.runtime, lanes=self.lanes, dead_letters=self._folder / "event-dead-letters.jsonl"
+                runtime=self.workers, lanes=self.lanes, dead_letters=self._folder / "event-dead-letters.jsonl"
             )
             self.events.start()
         self._ticker = asyncio.create_task(self._tick())
         settle_heap()  # as `make serve` does once it is up
         return self
+
+    @property
+    def others(self) -> list[int]:
+        """The ids of the processes beside this one."""
+        return [one.process.pid for one in self.workers.processes if one.process is not None]
 
     async def accept(self, tenant: str, count: int) -> None:
         """Accept the tenant's next `count` rows, as the HTTP function does; their messages wait in the lane."""
@@ -112,7 +122,7 @@ class Embedded:
         self.receiver.latencies = []
         function = next(f for f in self.runtime.of_kind("service_bus") if f.binding["queueName"] == INGESTION.queue)
         pump = Pump(
-            runtime=self.runtime, function=function, receiver=self.receiver, options=self._options.service_bus
+            runtime=self.workers, function=function, receiver=self.receiver, options=self._options.service_bus
         )  # fmt: skip
         pump.wake()
         await self.receiver.completed(count)
@@ -132,10 +142,17 @@ class Embedded:
         self._ticker.cancel()
         if self.events is not None:
             await self.events.stop()
+        await self.workers.stop()
         await self.receiver.close()
         if self.events is not None:
             self.events.close()
         await bootstrap.shutdown()
+
+    def _look(self) -> None:
+        """A worker process has sent or published something."""
+        self.receiver.look()
+        if self.events is not None:
+            self.events.tick()
 
     async def _tick(self) -> None:
         """The host's clock."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.measure import ROOT, Measured, data_folder, percentile
+from benchmarks.measure import ROOT, Measured, data_folder, memory_mb, percentile
 from benchmarks.statements import rows
 from shared.adapters.embedded.sqlite_file import connect
 
@@ -78,14 +78,6 @@ def post(connection: http.client.HTTPConnection, transactions: list[dict[str, An
     body = answer.read()
     if answer.status != 202:
         raise RuntimeError(f"{answer.status}: {body[:500]!r}")
-
-
-def memory_mb(process: int, name: str) -> float:
-    """`VmRSS` (now) or `VmHWM` (the most there ever was)."""
-    for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def wait_for(reader: Any, sql: str, parameters: tuple[str, ...], count: int) -> None:

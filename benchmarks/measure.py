@@ -40,18 +40,32 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
-class Meter:
-    """From `Meter()` to `read`: rate, latencies, processor time and memory of this process."""
+def memory_mb(process: int, name: str) -> float:
+    """`VmRSS` (now) or `VmHWM` (the most there ever was)."""
+    for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
-    def __init__(self) -> None:
+
+def processor_seconds(process: int) -> float:
+    """User and system time of another process, in steps of the kernel's clock (10 ms)."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Meter:
+    """From `Meter()` to `read`: rate, latencies, processor time and memory of this process and of `others` (ids)."""
+
+    def __init__(self, others: Sequence[int] = ()) -> None:
+        self._others = others
         self._used = self._processor()
         self.began_at = time.time()
         self._began = time.perf_counter()
 
-    @staticmethod
-    def _processor() -> float:
+    def _processor(self) -> float:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        return used.ru_utime + used.ru_stime
+        return used.ru_utime + used.ru_stime + sum(processor_seconds(one) for one in self._others)
 
     def read(self, latencies: Sequence[float]) -> Measured:
         """`latencies` in seconds, one per unit."""
@@ -63,7 +77,8 @@ class Meter:
             "p50_ms": percentile(latencies, 0.50) * 1e3,
             "p99_ms": percentile(latencies, 0.99) * 1e3,
             "processor_us_per_unit": (self._processor() - self._used) / count * 1e6,
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            + sum(memory_mb(one, "VmHWM") for one in self._others),
             "began_at": self.began_at,
             "ended_at": time.time(),
         }

@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 from local import log
-from local.host import DEFAULT_PORT, Host, settle_heap
+from local.host import DEFAULT_PORT, Host
 from local.runtime import Runtime
 from local.stdin_end import stop_with_stdin
+from local.surroundings import settle_heap
 from shared.errors import CountersignError
 
 logger = logging.getLogger("countersign.local")

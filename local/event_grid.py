@@ -15,7 +15,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local.runtime import Runtime, new_invocation_id
+from local.runtime import new_invocation_id
+from local.workers import Invoker
 from shared.adapters.embedded.event_topic import Delivery, EventTopic
 from shared.adapters.embedded.lanes import SqliteLanes
 from shared.contracts import instants
@@ -56,7 +57,7 @@ class EventGrid:
     def __init__(
         self,
         *,
-        runtime: Runtime,
+        runtime: Invoker,
         lanes: SqliteLanes,
         dead_letters: Path,
         clock: Callable[[], float] = time.time,

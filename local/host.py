@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
-import gc
 import importlib
 import importlib.util
-import json
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -32,7 +28,9 @@ from local.sandbox_bank import SandboxBank
 from local.service_bus import Pump
 from local.stream_child import SCRIPT, StreamChild
 from local.stream_proxy import StreamProxy
+from local.surroundings import lock_folder, read_settings, worker_count
 from local.timers import Timers
+from local.workers import Invoker, Workers
 from shared.adapters.embedded.lane_receiver import LaneReceiver
 from shared.adapters.embedded.lanes import SqliteLanes
 from shared.errors import ConfigurationError
@@ -80,6 +78,7 @@ class Host:
         self._events: EventGrid | None = None
         self._timers: Timers | None = None
         self._stream: StreamChild | None = None
+        self._workers: Workers | None = None
         self._bank: SandboxBank | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._fired: set[asyncio.Task[None]] = set()
@@ -115,10 +114,11 @@ class Host:
         self.functions = len(runtime.functions)
         lanes = self._lanes or await self._app_lanes()
         receiver = self._receiver = LaneReceiver(lanes)
-        self._pumps = _pumps(runtime, receiver, options.service_bus)
+        workers = self._workers = Workers(runtime, worker_count(), app_dir=self.app_dir, on_sent=self._look)
+        self._pumps = _pumps(workers, receiver, options.service_bus)
         self._timers = Timers(runtime=runtime, lanes=lanes)
         self._events = EventGrid(
-            runtime=runtime, lanes=lanes, dead_letters=self.data_dir / "event-dead-letters.jsonl", scale=retry_scale()
+            runtime=workers, lanes=lanes, dead_letters=self.data_dir / "event-dead-letters.jsonl", scale=retry_scale()
         )
         if (self.app_dir / SCRIPT).is_file():
             self._stream = StreamChild(
@@ -132,6 +132,7 @@ class Host:
         )
         self._server = HttpServer(app.handle)
         await self._listen(self._server)
+        await workers.start(timeout_seconds=options.function_timeout_seconds)
         receiver.load()
         await self._listen_for_amqp(lanes, receiver)
         self._events.start()
@@ -161,6 +162,8 @@ class Host:
 
     async def _close(self) -> None:
         """What the functions worked with, once none of them runs."""
+        if self._workers is not None:
+            await self._workers.stop()
         if self._stream is not None:
             BESIDE.clear()
             await self._stream.stop()
@@ -214,11 +217,17 @@ class Host:
                     renewed = time.monotonic()
                     for pump in self._pumps:
                         pump.renew_locks()
-                for worker in (self._receiver, self._amqp, self._events, self._timers):
+                for worker in (self._receiver, self._amqp, self._events, self._timers, self._workers):
                     if worker is not None:
                         worker.tick()
             except Exception:
                 logger.exception("a tick of the host failed")
+
+    def _look(self) -> None:
+        """A worker process has sent or published something."""
+        if self._receiver is not None and self._events is not None:
+            self._receiver.look()
+            self._events.tick()
 
     def _fire(self, runtime: Runtime, function: Function, given: str) -> None:
         """`POST /admin/functions/{name}`: in the background, as the real host does."""
@@ -241,59 +250,9 @@ class Host:
             logger.error("function %s failed: %s", function.name, outcome.error)
 
 
-def _pumps(runtime: Runtime, receiver: LaneReceiver, options: host_json.ServiceBusOptions) -> list[Pump]:
+def _pumps(runtime: Invoker, receiver: LaneReceiver, options: host_json.ServiceBusOptions) -> list[Pump]:
     functions = runtime.of_kind("service_bus")
     queues = [str(function.binding["queueName"]) for function in functions]
     if twice := {queue for queue in queues if queues.count(queue) > 1}:
         raise ConfigurationError(f"two functions read queue {min(twice)}: each would miss the other's messages")
     return [Pump(runtime=runtime, function=one, receiver=receiver, options=options) for one in functions]
-
-
-def settle_heap() -> None:
-    """For a process that serves from now on: what is loaded stays, so the collector need not look at it again.
-
-    Modules, schemas and the index are a long-lived heap that every full collection would walk. Measured over 3,200
-    commands: 45 to 50 µs of processor time each and pauses of 30 ms; with this, under 2 µs and 5 ms. What a command
-    makes is nearly all freed by its last reference.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
-
-
-def lock_folder(data_dir: Path) -> IO[str]:
-    """Hold the data folder for this process; the lock ends with the process, however it ends."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / "host.lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"the data folder {data_dir} cannot be used: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        lock.close()
-        raise ConfigurationError(
-            f"another host (process {holder}) works on {data_dir}: stop it, or choose another folder with --data"
-        ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
-
-
-def read_settings(path: Path, data_dir: Path) -> None:
-    """`Values` of `local.settings.json` become environment variables; what is already set wins, as with `func`."""
-    os.environ.setdefault("AZURE_FUNCTIONS_ENVIRONMENT", "Development")
-    os.environ["COUNTERSIGN_DATA"] = str(data_dir)
-    try:
-        values = json.loads(path.read_text(encoding="utf-8")).get("Values", {})
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, AttributeError) as error:
-        raise ConfigurationError(f"{path} cannot be read as JSON: {error}") from error
-    for name, value in values.items():
-        if not isinstance(value, str):
-            raise ConfigurationError(f"{path}: the value of {name} must be text")
-        os.environ.setdefault(name, value)

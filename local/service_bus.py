@@ -15,7 +15,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from local.host_json import ServiceBusOptions
-from local.runtime import Function, Runtime, new_invocation_id
+from local.runtime import Function, new_invocation_id
+from local.workers import Invoker
 from shared.adapters.embedded.lane_queue import Holder
 from shared.adapters.embedded.lane_receiver import LaneReceiver, Received
 from shared.contracts.lanes import DEAD_LETTER_SUFFIX
@@ -34,7 +35,7 @@ class Pump:
     def __init__(
         self,
         *,
-        runtime: Runtime,
+        runtime: Invoker,
         function: Function,
         receiver: LaneReceiver,
         options: ServiceBusOptions,

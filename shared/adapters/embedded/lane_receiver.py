@@ -23,9 +23,9 @@ from shared.errors import RetryableError
 logger = logging.getLogger("countersign.lanes")
 
 KEPT_BODY_BYTES = 8_000_000
-_COLUMNS = (
-    "queue, session_id, visible_at, message_id, correlation_id, subject, properties, body, enqueued_at, dead_reason,"
-    " dead_description"
+_READ = (
+    "SELECT queue, session_id, visible_at, message_id, correlation_id, subject, properties, body, enqueued_at,"
+    " dead_reason, dead_description FROM message WHERE sequence = ?"
 )
 _ARRIVED = "SELECT sequence, queue, session_id, delivery_count, visible_at FROM message WHERE sequence > ? ORDER BY 1"
 _DELETE = "DELETE FROM message WHERE sequence = ?"
@@ -150,7 +150,7 @@ class LaneReceiver:
         return self.queue(received.queue).renew(received.lock, self._lanes.clock())
 
     def tick(self) -> None:
-        """Take back lapsed locks, bring out due messages, and notice what other processes have sent."""
+        """Take back lapsed locks, bring out due messages, and `look`."""
         now = self._lanes.clock()
         for name, working in list(self._queues.items()):
             dead, freed = working.expire(now)
@@ -160,6 +160,10 @@ class LaneReceiver:
                 self.call(name)
         if self._scheduled and self._scheduled[0][0] <= now and self._activating is None:
             self._activating = asyncio.get_running_loop().create_task(self._activate(now))
+        self.look()
+
+    def look(self) -> None:
+        """Notice what other processes have sent."""
         version = self._reader.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
             self._read_on()
@@ -202,8 +206,7 @@ class LaneReceiver:
         if visible_at > self._lanes.clock():
             heapq.heappush(self._scheduled, (visible_at, sequence))
             return
-        working = self.queue(queue)
-        working.add(sequence, session, count)
+        self.queue(queue).add(sequence, session, count)
 
     async def _activate(self, now: float) -> None:
         """Due messages go to the end of their queue under new sequence numbers, as Service Bus has it."""
@@ -262,11 +265,8 @@ class LaneReceiver:
     def _read(self, queue: str, lock: Lock) -> Received | None:
         if (kept := self._kept.get(lock.sequence)) is not None:
             return Received(queue, lock, kept.message, kept.enqueued_at)
-        sql = f"SELECT {_COLUMNS} FROM message WHERE sequence = ?"  # noqa: S608 a constant
-        row = self._reader.execute(sql, (lock.sequence,)).fetchone()
-        if row is None:
-            return None
-        return Received(queue, lock, NewMessage(*row[:8]), *row[8:])
+        row = self._reader.execute(_READ, (lock.sequence,)).fetchone()
+        return None if row is None else Received(queue, lock, NewMessage(*row[:8]), *row[8:])
 
     def _flush_soon(self) -> None:
         """One write for everything noted in this turn of the loop: "complete n" and "lock n + 1" share it."""
@@ -278,8 +278,7 @@ class LaneReceiver:
         self._flush_due = False
         if not (self._deleted or self._counted):
             return
-        counted, deleted = self._counted, self._deleted
-        self._counted, self._deleted = [], []
+        counted, deleted, self._counted, self._deleted = self._counted, self._deleted, [], []
 
         def write(connection: sqlite3.Connection) -> None:
             if counted:
