@@ -17,9 +17,12 @@ import argparse
 import asyncio
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
 
 from local import log
@@ -30,6 +33,7 @@ from shared.errors import CountersignError
 
 STDIN = 0
 STUCK_SECONDS = 5.0
+"""For what is being written once the host is gone or asks for the end."""
 
 
 class Worker:
@@ -64,8 +68,6 @@ class Worker:
         await self._ended.wait()
         for task in self._tasks:
             task.cancel()
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(1))
-        signal.setitimer(signal.ITIMER_REAL, STUCK_SECONDS)
         await bootstrap.shutdown()
         return 0
 
@@ -92,6 +94,15 @@ class Worker:
         self._frames.send(["done", invocation_id, outcome.ok, error])
 
 
+def _do_not_outlive_the_host() -> None:
+    """Beside the loop, which may be stuck, and so may a function in a thread."""
+    end = select.poll()
+    end.register(STDIN, getattr(select, "POLLRDHUP", 0))
+    end.poll()
+    time.sleep(STUCK_SECONDS)
+    os._exit(1)
+
+
 def main() -> None:
     """Serve; the exit code says whether it was up."""
     parser = argparse.ArgumentParser(prog="python -m local.worker_process", description=__doc__)
@@ -99,9 +110,8 @@ def main() -> None:
     parser.add_argument("--timeout-seconds", type=float, required=True)
     options = parser.parse_args()
     log.set_up()
+    threading.Thread(target=_do_not_outlive_the_host, name="end", daemon=True).start()
     code = asyncio.run(serve(options.app_dir, options.timeout_seconds))
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
-    signal.setitimer(signal.ITIMER_REAL, STUCK_SECONDS)  # a function in a thread that never ends holds up nobody
     if "azure_functions_runtime" in sys.modules:
         Runtime.stop()
     sys.exit(code)

@@ -17,7 +17,7 @@ SENDER: dict[str, object] = {}  # "bus" and "events", put here by tests/local_ap
 def note(what: str, **facts: object) -> None:
     """One line of what a function saw; appended at once so that a killed process keeps it."""
     with SEEN.open("a", encoding="utf-8") as seen:
-        seen.write(json.dumps({"what": what, **facts}) + "\n")
+        seen.write(json.dumps({"what": what, "process": os.getpid(), **facts}) + "\n")
 
 
 @app.route(route="echo/{name}/{number:int?}", methods=["GET", "POST", "HEAD"])
@@ -94,6 +94,8 @@ async def orders(message: func.ServiceBusMessage) -> None:
     )
     if message.get_body() == b"hang":
         await asyncio.sleep(3600)
+    if message.get_body().startswith(b"wait"):
+        await asyncio.sleep(0.02)
 
 
 @app.service_bus_queue_trigger(arg_name="message", queue_name="poison", connection="Bus")
