@@ -8,6 +8,8 @@ durable commit; then the relay: the event durably taken over by the topic, and t
 later commit; telemetry; the checkpoint outside the store at every hundredth record. With `reactions`, the Event Grid
 function handles each event too (read, write, commit: counters and memory), on the same loop and disk at the same
 time, and the rate counts until the last reaction is done. Outside: acceptance, which the HTTP function did before.
+*Two processes* is the local host with FUNCTIONS_WORKER_PROCESS_COUNT=2, on the same files; processor time and memory
+are those of both. What is compared with it, by hand and LangGraph, is one process each.
 
     python -m benchmarks.classification IN_FLIGHT UNITS plain|reactions|counted [PROCESSES]
 """

@@ -1,7 +1,8 @@
 """From the 202 to the decision, over real HTTP against `python -m local serve` in a process of its own, idle.
 
 One transaction at a time is posted; the moment its decision is committed is seen by a second process, this one, which
-looks into the store's file every fifth of a millisecond. Memory is what the kernel says of the serving process.
+looks into the store's file every fifth of a millisecond. Memory is what the kernel says of the serving
+process and its worker processes, added up.
 """
 
 from __future__ import annotations
@@ -89,10 +90,16 @@ def wait_for(reader: Any, sql: str, parameters: tuple[str, ...], count: int) -> 
         time.sleep(LOOK_SECONDS)
 
 
-def measured() -> Measured:
-    """Everything, in a folder of its own."""
+def serving_processes(host: int) -> list[int]:
+    """The host and its worker processes."""
+    children = Path(f"/proc/{host}/task/{host}/children").read_text(encoding="ascii").split()
+    return [host, *(int(one) for one in children if b"worker_process" in Path(f"/proc/{one}/cmdline").read_bytes())]
+
+
+def measured(**settings: str) -> Measured:
+    """Everything, in a folder of its own; `settings` of the host."""
     answers, decisions = [], []
-    with data_folder() as data, served(data) as (process, connection, _):
+    with data_folder() as data, served(data, **settings) as (process, connection, _):
         statement = rows()
         reader = None
         for number, one in enumerate(islice(statement, WARM_UP + INGESTS)):
@@ -105,11 +112,11 @@ def measured() -> Measured:
                 answers.append(answered - began)
                 decisions.append(time.perf_counter() - answered)
             time.sleep(IDLE_SECONDS)
-        idle_mb = memory_mb(process, "VmRSS")
+        idle_mb = sum(memory_mb(one, "VmRSS") for one in serving_processes(process))
         post(connection, list(islice(statement, UPLOAD)))
         assert reader is not None
         wait_for(reader, ALL_DECIDED, (TENANT,), WARM_UP + INGESTS + UPLOAD)
-        peak_mb = memory_mb(process, "VmHWM")
+        peak_mb = sum(memory_mb(one, "VmHWM") for one in serving_processes(process))
         reader.close()
     return {
         "post_p50_ms": percentile(answers, 0.5) * 1e3,

@@ -89,13 +89,13 @@ def targets(promises: Sequence[Target]) -> str:
     return table(["promise", "measured", "wanted", ""], lines)
 
 
-def flushes(syncs: dict[int, Measured | str]) -> str:
+def flushes(syncs: dict[tuple[int, str], Measured | str]) -> str:
     """Flushes per unit by file."""
     lines = []
-    for in_flight, found in syncs.items():
+    for (in_flight, name), found in syncs.items():
         if isinstance(found, str):
-            lines.append([str(in_flight), found, ""])
+            lines.append([str(in_flight), name, found, ""])
         else:
-            by_file = ", ".join(f"{name} {number(count)}" for name, count in found["by file"].items() if count > 0.001)
-            lines.append([str(in_flight), number(found["per unit"]), by_file])
-    return table(["in flight", "disk flushes per unit", "by file"], lines)
+            by_file = ", ".join(f"{file} {number(count)}" for file, count in found["by file"].items() if count > 0.001)
+            lines.append([str(in_flight), name, number(found["per unit"]), by_file])
+    return table(["in flight", "", "disk flushes per unit", "by file"], lines)

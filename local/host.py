@@ -99,10 +99,8 @@ class Host:
                 await self.stop(grace_seconds=0)
 
     async def _start(self) -> None:
-        if self.amqp_port is not None and importlib.util.find_spec("proton") is None:
-            raise ConfigurationError(
-                "AMQP needs the package python-qpid-proton: `make serve AMQP=1` installs it (with a C compiler)"
-            )
+        if self.amqp_port is not None:
+            _check_amqp()
         self._lock = lock_folder(self.data_dir)
         read_settings(self.app_dir / "local.settings.json", self.data_dir)
         options = host_json.read(self.app_dir / "host.json")
@@ -248,6 +246,13 @@ class Host:
             outcome = await runtime.service_bus(function, call, given.encode(), fields, "")
         if not outcome.ok:
             logger.error("function %s failed: %s", function.name, outcome.error)
+
+
+def _check_amqp() -> None:
+    if importlib.util.find_spec("proton") is None:
+        raise ConfigurationError(
+            "AMQP needs the package python-qpid-proton: `make serve AMQP=1` installs it (with a C compiler)"
+        )
 
 
 def _pumps(runtime: Invoker, receiver: LaneReceiver, options: host_json.ServiceBusOptions) -> list[Pump]:

@@ -17,7 +17,7 @@ SENDER: dict[str, object] = {}  # "bus" and "events", put here by tests/local_ap
 def note(what: str, **facts: object) -> None:
     """One line of what a function saw; appended at once so that a killed process keeps it."""
     with SEEN.open("a", encoding="utf-8") as seen:
-        seen.write(json.dumps({"what": what, "process": os.getpid(), **facts}) + "\n")
+        seen.write(json.dumps({"what": what, **facts}) + "\n")
 
 
 @app.route(route="echo/{name}/{number:int?}", methods=["GET", "POST", "HEAD"])
@@ -91,6 +91,7 @@ async def orders(message: func.ServiceBusMessage) -> None:
         correlation=message.correlation_id,
         properties=message.application_properties,
         sequence=message.sequence_number,
+        process=os.getpid(),
     )
     if message.get_body() == b"hang":
         await asyncio.sleep(3600)
