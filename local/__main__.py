@@ -77,11 +77,17 @@ def leave(code: int) -> None:
     sys.exit(code)
 
 
+def _port(told: str) -> int:
+    if not told.isdecimal() or int(told) > 65_535:
+        raise argparse.ArgumentTypeError(f"{told!r} is no port: 0 to 65535")
+    return int(told)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("serve", help="run the function app on this machine")
-    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
+    command.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
     command.add_argument(
         "--data",
         type=Path,
@@ -90,7 +96,7 @@ def _options() -> argparse.Namespace:
     )
     command.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
     command.add_argument("--amqp", action="store_true", help="take messages from Service Bus SDKs too (AMQP 1.0)")
-    command.add_argument("--amqp-port", type=int, default=5672, help="0 takes a free one (default: %(default)s)")
+    command.add_argument("--amqp-port", type=_port, default=5672, help="0 takes a free one (default: %(default)s)")
     command.add_argument(
         "--amqp-receive", action="store_true", help="let AMQP clients also take messages, which the app then misses"
     )

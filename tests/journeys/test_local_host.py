@@ -257,6 +257,15 @@ def test_a_second_host_on_the_same_data_folder_is_refused(own_host: Served):
     assert f"process {own_host.process.pid}" in line
 
 
+@pytest.mark.parametrize("port", ["65536", "-1", "x", "8_0"])
+def test_what_is_no_port_is_said_before_anything_starts(tmp_path: Path, port: str):
+    command = [sys.executable, "-m", "local", "serve", "--port", port, "--data", str(tmp_path / "data")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "0 to 65535" in done.stderr or "expected one argument" in done.stderr) == (2, True)
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_busy_port_is_named(tmp_path: Path):
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
