@@ -51,6 +51,9 @@ _BY_NAME: Final = re.compile(
     r"([a-z][a-z0-9]*(?:[-_.:][a-z0-9]+)+(?!\S*\w)|[a-z][a-z0-9]*(?=\s+to\b))"
 )
 """An account by its own name: "from acc-savings", or a lone word before "to"."""
+_REACHED_BY_NAME: Final = re.compile(
+    r"\bto\s+(?:account\s+)?([a-z][a-z0-9]*(?:[-_:][a-z0-9]+)+)(?![\w@.-]*\w)|\A\s*([a-z]+(?:[-_:][a-z0-9]+)+)[\s.]*\Z"
+)
 _ASKED_BY_NAME: Final = re.compile(
     r"\b(?:in|of|on|about|for)\s+(?:my\s+|the\s+|account\s+)*([a-z]+(?:[-_][a-z0-9]+)+)\b"
 )
@@ -121,6 +124,13 @@ def account_named_in(text: str, *, asking: bool = False) -> str:
     said = [word for word in called[1].lower().split() if word not in _ANY]
     pairs = {word for pair in _TWO_WORDS for word in pair} | _CARDS
     return "" if all(word in _ONE_WORD or word in pairs for word in said) else " ".join(said)
+
+
+def account_reached_in(text: str) -> str:
+    """An account of the speaker's own that money shall reach, by its name: "to acc-savings". Only others can tell
+    whether it is one. Words such as "my co-worker" are people."""
+    found = _REACHED_BY_NAME.search(text)
+    return (found[1] or found[2]) if found else ""
 
 
 _TO_THEIRS: Final = frozenset({("to", "hers"), ("to", "theirs"), ("into", "hers"), ("into", "theirs")})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from shared.conversation.accounts import Sides, account_named_in, sides_in
+from shared.conversation.accounts import Sides, account_named_in, account_reached_in, sides_in
 from shared.conversation.asides import AFFIRM, DENY
 from shared.conversation.categories import category_in
 from shared.conversation.intent import OWN_ACCOUNT, Intent, Slots
@@ -126,11 +126,12 @@ def _transfer(said: Said) -> Heard:
     slots: dict[str, str | int | bool] = {}
     problem = named.problem or sides.problem
     unclear: tuple[str, ...] = ("account_type",) if sides.problem else ()
-    recipient = named.name or (OWN_ACCOUNT if sides.own and not said.named else "")
+    reached = "" if named.name or said.named else account_reached_in(said.text)
+    recipient = named.name or (OWN_ACCOUNT if (sides.own or reached) and not said.named else "")
     if (sides.own and recipient != OWN_ACCOUNT) or (named.name and said.named == OWN_ACCOUNT):
         problem = problem or "it names a person and an account of one's own"
         unclear, sides = ("account_type", "recipient_account_type"), Sides()
-    if recipient == OWN_ACCOUNT and not sides.source:
+    if recipient == OWN_ACCOUNT and not (sides.source or reached):
         problem, unclear = problem or "from which account", ("account_type",)
     if named.name.islower() and category_in(named.name, said.chart, leaf=False).name:
         recipient, problem = "", problem or "a category is named where a person should be"
@@ -142,7 +143,7 @@ def _transfer(said: Said) -> Heard:
         or ("" if sides.target else _answered(said, "account_type"))
     ):
         slots["account_type"] = source
-    if target := sides.target or _answered(said, "recipient_account_type"):
+    if target := reached or sides.target or _answered(said, "recipient_account_type"):
         slots["recipient_account_type"] = target
     return _paid(said, slots, problem)._replace(unclear=unclear)
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from shared.conversation.grammar import MOST_INTENTS, Context, read
-from shared.conversation.intent import INTENTS, Reading
+from shared.conversation.intent import INTENTS, OWN_ACCOUNT, Reading
 from shared.conversation.notices import CHANNELS, TOPICS
 
 CHART = ("food.groceries", "food.restaurant", "housing.rent", "transport.fuel", "personal.fitness", "debt.personal")
@@ -40,6 +40,17 @@ def acts(reading: Reading) -> list[str]:
             "Transfer 20 euros from acc-savings to Anna",
             "transfer",
             {"amount_minor": 2000, "currency": "EUR", "recipient": "Anna", "account_type": "acc-savings"},
+        ),
+        (
+            "Transfer 20 euros from acc-current to acc-savings",
+            "transfer",
+            {
+                "amount_minor": 2000,
+                "currency": "EUR",
+                "account_type": "acc-current",
+                "recipient": OWN_ACCOUNT,
+                "recipient_account_type": "acc-savings",
+            },
         ),
         (
             "Send Anna 20 euros from my giro to her",

@@ -160,3 +160,16 @@ def test_a_bare_number_corrects_in_the_currency_of_the_wish() -> None:
     assert answer("make it 75 USD", euros) == [("transfer", {**euros.slots, "amount_minor": 7500, "currency": "USD"})]
     new = {"amount_minor": 7500, "currency": "USD", "recipient": "Tom"}
     assert answer("also send 75 to Tom", euros) == [("transfer", new)]
+
+
+@pytest.mark.parametrize("text", ["acc-savings", "to acc-savings", "to account acc-savings."])
+def test_an_own_account_by_its_name_is_an_answer_to_whom(text: str) -> None:
+    pending = intent_of("transfer", {"amount_minor": 500, "currency": "EUR", "account_type": "acc-current"})
+    ((_, slots),) = answer(text, pending, "recipient")
+    assert (slots["recipient"], slots["recipient_account_type"]) == ("own account", "acc-savings")
+
+
+@pytest.mark.parametrize("text", ["my mother-in-law", "to my co-worker"])
+def test_a_person_with_a_hyphen_is_no_account(text: str) -> None:
+    pending = intent_of("transfer", {"amount_minor": 500, "currency": "EUR", "account_type": "acc-current"})
+    assert not [1 for _, slots in answer(text, pending, "recipient") if "recipient" in slots]
