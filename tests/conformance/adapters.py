@@ -18,7 +18,13 @@ from shared.ports.document_store import DocumentStore, Schemas
 from shared.ports.telemetry_sink import TelemetrySink
 from tests.conformance.cosmos_live import ENDPOINT as LIVE_COSMOS
 from tests.conformance.cosmos_live import cosmos_live
-from tests.conformance.emulated import BLOBS, EVENT_HUBS, blobs_emulated, event_hubs_emulated
+from tests.conformance.emulated import (
+    BLOBS,
+    EVENT_HUBS,
+    EVENT_HUBS_NAMESPACE,
+    blobs_emulated,
+    event_hubs_emulated,
+)
 from tests.doubles.blob import KEY as ACCOUNT_KEY
 from tests.doubles.blob import BlobContainer
 from tests.doubles.cosmos import running as running_cosmos
@@ -109,7 +115,7 @@ async def blobs(folder: Path) -> AsyncIterator[OpenLog]:
 TELEMETRY_SINKS: dict[str, Callable[[Path], AbstractAsyncContextManager[OpenSink]]] = {
     "json-lines": json_lines,
     "event-hubs": event_hubs,
-    **({"event-hubs-live": event_hubs_emulated} if EVENT_HUBS else {}),
+    **({"event-hubs-live": event_hubs_emulated} if EVENT_HUBS or EVENT_HUBS_NAMESPACE else {}),
 }
 CHECKPOINT_LOGS: dict[str, Callable[[Path], AbstractAsyncContextManager[OpenLog]]] = {
     "file-thread": file_thread,
