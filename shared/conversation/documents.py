@@ -216,7 +216,7 @@ def closed(approval_id: str, *, still_meant: bool = False) -> Change:
         freed = {}
         for name in ("pending", "wished") if still_meant else ():
             told = body.get(name)
-            freed[name] = {**told, "action_id": ""} if told and told["action_id"] == approval_id else told
+            freed[name] = {**told, "action_id": ""} if told and told.get("action_id") == approval_id else told
         return {**body, "open_approvals": waiting, **freed}
 
     return change

@@ -105,15 +105,21 @@ def intent_in(told: Body) -> Intent:
 
 def pending_of(body: Body) -> Body | None:
     """What the conversation is still about, as `remembered` has it: what was asked back, or the last wish."""
-    told = body["pending"] or body.get("wished")
+    told = _last(body)
     return None if told is None or _is_settled(body, told) else told
 
 
 def settled_of(body: Body) -> Body | None:
     """What the conversation was about last, when that can neither be corrected nor taken back any more."""
-    told = body["pending"] or body.get("wished")
+    told = _last(body)
     return told if told and _is_settled(body, told) else None
 
 
+def _last(body: Body) -> Body | None:
+    """Conversations from before it was kept know neither the action nor the outcome."""
+    told = body["pending"] or body.get("wished")
+    return {"action_id": "", "outcome": "", **told} if told else None
+
+
 def _is_settled(body: Body, told: Body) -> bool:
-    return bool(told.get("action_id")) and told["action_id"] not in body["open_approvals"]
+    return bool(told["action_id"]) and told["action_id"] not in body["open_approvals"]

@@ -21,6 +21,7 @@ from shared.flows.conversations import change_settings
 from tests.bench import Bench
 from tests.unit.approvals.bench import answer
 from tests.unit.flows.action_bench import FakeBank, flows_of
+from tests.unit.flows.action_bench import action_policy as policy_for_transfers
 from tests.unit.flows.conversation_bench import (
     ALICE,
     TENANT,
@@ -350,6 +351,44 @@ async def test_with_the_policy_reject_the_correction_is_refused_and_the_card_wai
     with pytest.raises(StateConflictError, match="not done with"):
         await post(bench, "make it 250 instead")
     assert await states(bench) == [("pending", "waiting")]
+
+
+async def test_money_that_left_without_a_signature_is_not_sent_again_for_a_correction(tmp_path: Path):
+    bench = conversation_bench(tmp_path, policy=policy_for_transfers(approval="never"))
+    assert "I am doing that now" in await said(bench, "transfer 50 EUR to Anna")
+    bench.bus.sent.clear()
+    assert "Too late to change that: “Transfer 50.00 EUR to Anna” is on its way" in await said(bench, "make it 250")
+    assert "Too late to take that back" in await said(bench, "cancel that")
+    assert bench.bus.sent == []
+    assert len((await bench.store.query(TENANT, "action")).documents) == 1
+    await bench.close()
+
+
+async def test_a_conversation_from_before_wishes_were_remembered_goes_on(bench: Bench):
+    await said(bench, "transfer 50 EUR")
+    stored = await bench.store.read(TENANT, "conversation:c-1")
+    old = {name: value for name, value in stored.body.items() if name != "wished"}
+    old["pending"] = {name: old["pending"][name] for name in ("name", "slots", "missing")}
+    await bench.store.commit(TENANT, [stored._replace(body=old)])
+    await said(bench, "to Anna")
+    assert (await arguments(bench))["recipient"] == "Anna"
+
+
+async def test_taking_back_and_wishing_anew_in_one_message_is_both(bench: Bench):
+    await said(bench, "transfer 50 EUR to Anna")
+    told = await said(bench, "Cancel that. Transfer 20 EUR to Tom.")
+    assert "Withdrawn: Transfer 50.00 EUR to Anna." in told
+    assert [(card["state"], card["arguments"]["recipient"]) for card in await cards(bench)] == [
+        ("superseded", "Anna"), ("pending", "Tom"),
+    ]  # fmt: skip
+
+
+async def test_what_waits_and_what_became_of_it_can_be_asked(bench: Bench):
+    assert "Nothing of this conversation waits" in await said(bench, "list my approvals")
+    await said(bench, "transfer 50 EUR to Anna")
+    assert "waits for somebody other than you with the role reviewer" in await said(bench, "who has to sign?")
+    await signed(bench)
+    assert "“Transfer 50.00 EUR to Anna” is signed and on its way." in await said(bench, "is it done?")
 
 
 async def test_a_corrected_wish_that_policy_denies_still_ends_the_old_card(bench: Bench):
