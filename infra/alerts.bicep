@@ -4,6 +4,7 @@ param tags object
 param token string
 param workspaceId string
 param serviceBusId string
+param topicId string
 param alertEmail string
 
 var alerts = loadJsonContent('alerts.json')
@@ -61,40 +62,65 @@ module logAlert 'br/public:avm/res/insights/scheduled-query-rule:0.6.0' = [
   }
 ]
 
-// A dead-letter lane is emptied by its function, which parks. What stays there could not even be parked.
-module deadLetters 'br/public:avm/res/insights/metric-alert:0.4.1' = {
-  params: {
-    name: 'alert-dead-letters-${token}'
-    tags: tags
-    enableTelemetry: false
-    alertDescription: 'docs/operations.md, "Alert: dead-letters"'
+// What no log line tells, because nobody of ours was asked.
+var metricAlerts = [
+  {
+    // A dead-letter lane is emptied by its function, which parks. What stays there could not even be parked.
+    name: 'dead-letters'
+    resourceId: serviceBusId
+    type: 'Microsoft.ServiceBus/namespaces'
+    metric: 'DeadletteredMessages'
+    aggregation: 'Minimum'
+    dimension: 'EntityName'
     severity: 1
-    scopes: [serviceBusId]
-    targetResourceType: 'Microsoft.ServiceBus/namespaces'
-    targetResourceRegion: location
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT15M'
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allof: [
-        {
-          criterionType: 'StaticThresholdCriterion'
-          name: 'dead-letters'
-          metricNamespace: 'Microsoft.ServiceBus/namespaces'
-          metricName: 'DeadletteredMessages'
-          timeAggregation: 'Minimum'
-          operator: 'GreaterThan'
-          threshold: 0
-          dimensions: [
-            {
-              name: 'EntityName'
-              operator: 'Include'
-              values: ['*']
-            }
-          ]
-        }
-      ]
-    }
-    actions: told
   }
-}
+  {
+    // An event that the function did not take for a day.
+    name: 'event-dead-letters'
+    resourceId: topicId
+    type: 'Microsoft.EventGrid/topics'
+    metric: 'DeadLetteredCount'
+    aggregation: 'Total'
+    dimension: 'EventSubscriptionName'
+    severity: 3
+  }
+]
+
+module metricAlert 'br/public:avm/res/insights/metric-alert:0.4.1' = [
+  for one in metricAlerts: {
+    params: {
+      name: 'alert-${one.name}-${token}'
+      tags: tags
+      enableTelemetry: false
+      alertDescription: 'docs/operations.md, "Alert: ${one.name}"'
+      severity: one.severity
+      scopes: [one.resourceId]
+      targetResourceType: one.type
+      targetResourceRegion: location
+      evaluationFrequency: 'PT5M'
+      windowSize: 'PT15M'
+      criteria: {
+        'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+        allof: [
+          {
+            criterionType: 'StaticThresholdCriterion'
+            name: one.name
+            metricNamespace: one.type
+            metricName: one.metric
+            timeAggregation: one.aggregation
+            operator: 'GreaterThan'
+            threshold: 0
+            dimensions: [
+              {
+                name: one.dimension
+                operator: 'Include'
+                values: ['*']
+              }
+            ]
+          }
+        ]
+      }
+      actions: told
+    }
+  }
+]

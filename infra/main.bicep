@@ -283,6 +283,7 @@ module alerts 'alerts.bicep' = {
     token: token
     workspaceId: monitoring.outputs.workspaceId
     serviceBusId: messaging.outputs.serviceBusId
+    topicId: messaging.outputs.topicId
     alertEmail: alertEmail
   }
 }

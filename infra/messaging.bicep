@@ -147,6 +147,7 @@ output serviceBusId string = serviceBus.outputs.resourceId
 output serviceBusNamespace string = '${serviceBus.outputs.name}.servicebus.windows.net'
 output eventHubsNamespace string = '${eventHubs.outputs.name}.servicebus.windows.net'
 output eventHubName string = 'telemetry'
+output topicId string = topic.outputs.resourceId
 output topicName string = topic.outputs.name
 output topicEndpoint string = topic.outputs.endpoint
 output topicPrincipalId string = topic.outputs.?systemAssignedMIPrincipalId ?? ''

@@ -13,6 +13,7 @@ from infra.checks.lanes import BINDINGS
 from shared.guard.reasons import REASONS
 
 REQUIRED: Final = frozenset({"parked", "approval-waits", "audit-break", "server-errors", "sweep-missing"})
+ON_METRICS: Final = {"dead-letters": "DeadletteredMessages", "event-dead-letters": "DeadLetteredCount"}
 EVERY: Final = ("PT5M", "PT10M", "PT15M", "PT30M", "PT45M", "PT1H", "PT2H", "PT3H", "PT4H", "PT5H", "PT6H", "P1D")
 WINDOWS: Final = (*EVERY, "P2D")
 TABLES: Final = frozenset({"AppRequests", "AppTraces", "AppDependencies", "AppMetrics", "AzureMetrics"})
@@ -71,7 +72,7 @@ def _complete(root: Path, alerts: list[dict[str, Any]]) -> Iterator[str]:
         yield f"{ALERTS}:1: alert {name} is there twice"
     if (root / SECTION).exists():
         told = (root / SECTION).read_text(encoding="utf-8")
-        for name in (*names, "dead-letters"):
+        for name in (*names, *ON_METRICS):
             if not re.search(rf"^#+ .*Alert: `?{name}`?", told, re.MULTILINE):
                 yield f"{SECTION}:1: has no section `Alert: {name}`, which the alert sends people to"
 
@@ -167,9 +168,9 @@ def _queries(value: Any) -> Iterator[str]:
 
 
 def _dead_letters(root: Path) -> Iterator[str]:
-    """What could not even be parked shows on Service Bus alone."""
+    """What could not even be parked, and what nobody took, shows on the services alone."""
     file = BicepFile(root, "infra/alerts.bicep")
-    metrics = [criterion["metricName"] for one in file.modules() if "criteria" in one.params
-               for criterion in one.params["criteria"]["allof"]]  # fmt: skip
-    if metrics != ["DeadletteredMessages"]:
-        yield f"{file.name}:1: no alert watches DeadletteredMessages"
+    watched = {one["metric"] for one in file.variable("metricAlerts")}
+    for name, metric in ON_METRICS.items():
+        if metric not in watched:
+            yield f"{file.name}:{line_of(file.path, 'metricAlerts')}: no alert {name} watches {metric}"

@@ -77,10 +77,14 @@ def _package(root: Path) -> Iterator[str]:
     """.funcignore leaves the app, whole, and nothing beside it."""
     lines = (root / ".funcignore").read_text(encoding="utf-8").splitlines()
     ignored = pathspec.GitIgnoreSpec.from_lines(lines)
+    told_of: set[str] = set()
     for name in _files(root):
         top = name.partition("/")[0]
+        if top in told_of:
+            continue
         if ignored.match_file(name) is (top in SHIPPED):
             told = "is left out of the deployment, and the app needs it" if top in SHIPPED else "would be deployed"
+            told_of.add(top)  # one is enough to go and look
             yield f".funcignore:{len(lines)}: {name} {told}"
     for name in LEFTOVERS:
         if not ignored.match_file(name):

@@ -128,7 +128,7 @@ WRONG = (
           "there is no function sweep"),
     Wrong("alerts", "infra/alerts.json", '"name": "parked"', '"name": "put-aside"', "there is no alert parked"),
     Wrong("alerts", "infra/alerts.bicep", "'DeadletteredMessages'", "'ActiveMessages'",
-          "no alert watches Deadlettered"),
+          "no alert dead-letters watches Deadlettered"),
     Wrong("alerts", "infra/workbook.json", "Message has 'signal'", "Message has 'sygnal'", "nobody says 'sygnal'"),
     Wrong("alerts",
           "shared/delivery/parking.py", 'log.error("parked %s %s', 'log.info("parked %s %s', "is logged as info"),

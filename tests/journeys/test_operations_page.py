@@ -67,7 +67,7 @@ def test_the_pasted_commands_show_what_they_promise(transcript: str, told: str):
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert():
     wanted = {one["name"] for one in json.loads((ROOT / alerts.ALERTS).read_text(encoding="utf-8"))}
-    assert set(re.findall(r"^### Alert: (.+)$", PAGE, re.MULTILINE)) == {*wanted, "dead-letters"}
+    assert set(re.findall(r"^### Alert: (.+)$", PAGE, re.MULTILINE)) == wanted | alerts.ON_METRICS.keys()
 
 
 def numbers(told: dict[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
@@ -125,4 +125,4 @@ def test_what_the_templates_refer_to_is_there():
     }
     headings = set(re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE))
     assert sections - headings == set()
-    assert len(sections) >= 2
+    assert "Lock the checkpoints" in sections  # those of alerts have a test of their own
