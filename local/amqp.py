@@ -169,7 +169,7 @@ class AmqpListener:
         consumer = Receiving(self, connection, link, queue, sessions=sessions, wanted=wanted)
         if not consumer.find_session():
             seconds = _patience(link)
-            asyncio.get_running_loop().call_later(seconds, self._give_up, consumer, seconds)
+            consumer.patience = asyncio.get_running_loop().call_later(seconds, self._give_up, consumer, seconds)
         self._consumers.setdefault(queue, []).append(consumer)
         return consumer
 
@@ -179,6 +179,8 @@ class AmqpListener:
 
     def forget(self, consumer: Receiving) -> None:
         """A consumer's link is closed."""
+        if consumer.patience is not None:
+            consumer.patience.cancel()
         consumers = self._consumers.get(consumer.queue, [])
         if consumer in consumers:
             consumers.remove(consumer)

@@ -6,6 +6,7 @@ settled or its lock lapses, wherever the link is by then; a session belongs to t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,7 @@ class Receiving:
         self._wanted = wanted
         self.holder: Holder | None = None
         self.waiting = sessions
+        self.patience: asyncio.TimerHandle | None = None
         self._held: dict[proton.Delivery, UUID] = {}
         self._at_once = link.remote_snd_settle_mode == proton.Link.SND_SETTLED
         if not sessions:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import os
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -308,6 +310,20 @@ async def test_who_waits_for_a_session_in_vain_is_told_when_its_time_is_up(bench
     peer = await bench.peer()
     waiting = peer.receiver("talk", any_session=True, properties={"com.microsoft:timeout": proton.uint(100)})
     assert await peer.refused(waiting) == "com.microsoft:timeout"
+
+
+async def test_who_waits_for_a_session_no_longer_is_forgotten_at_once(bench: Bench):
+    peer = await bench.peer()
+    link = peer.receiver("talk", any_session=True, properties={"com.microsoft:timeout": proton.uint(300_000)})
+    waiting = bench.host.listener._consumers
+    await peer.until(lambda: waiting.get("talk"))
+    kept = weakref.ref(waiting["talk"][0])
+    link.close()
+    peer.flush()
+    await peer.until(lambda: not waiting["talk"])
+    await asyncio.sleep(0.02)
+    gc.collect()
+    assert kept() is None
 
 
 @pytest.mark.parametrize(
