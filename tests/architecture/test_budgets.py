@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("functions", "shared", "local")
+ROOMS = ("functions", "shared", "local", "infra")
 MODULES = sorted([ROOT / "function_app.py", *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))])
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "service", "misc"}
 CORE = [path for path in MODULES if "shared" in path.parts and not {"adapters"} & set(path.parts)]

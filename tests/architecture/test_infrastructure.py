@@ -153,7 +153,7 @@ WRONG = (
     Wrong("workflows", ".github/workflows/test.yml", "3d3c42e5aac5ba805825da76410c181273ba90b1 # ", "",
           "is not pinned"),
     Wrong("workflows", ".github/workflows/test.yml", "make test", "make tests", "there is no target tests"),
-    Wrong("workflows", ".github/workflows/test.yml", "timeout-minutes: 30", "", "has no timeout-minutes"),
+    Wrong("workflows", ".github/workflows/test.yml", "timeout-minutes: 60", "", "has no timeout-minutes"),
     Wrong("workflows", ".github/workflows/test.yml", "contents: read", "contents: write", "may write contents"),
     Wrong("workflows", ".github/workflows/infra.yml", "--file infra/main.bicep ", "--file infra/mein.bicep ",
           "does not exist"),
