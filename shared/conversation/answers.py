@@ -47,6 +47,10 @@ _OWN: Final = frozenset(
 """What may come before a yes that makes a wish somebody's own; "the merchant says yes" does not."""
 _CHANGE: Final = any_of(("make it|that", "change|correct|update it|that|the", "instead", "i meant|mean", "no to|from"))
 _GOODBYE, _SMALL_TALK = any_of(GOODBYE), any_of(SMALL_TALK)
+_GOES_ON: Final = any_of(
+    ("and|what|how about|on|at|in|for|from|with|last|this|since", "and", "same for|in|with", "on|in|at|for")
+)
+_EITHER: Final = frozenset({"category", "merchant"})
 _NO_HINDRANCE: Final = frozenset({"negated", "told"})
 
 
@@ -86,8 +90,28 @@ def choice(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Reading
     return answer if answer and answer.revises and heard.asked in answer.revises.slots else None
 
 
+def going_on(marked: Marked, heard: Context) -> Reading | None:
+    """The last question with what this message has otherwise: "and on fuel?", "what about February?"; else None."""
+    question = heard.question
+    if question is None or marked.amounts or not _GOES_ON.match(plain(marked.text)):
+        return None
+    found = heard_in(question.name, Said(marked.text, marked, heard.categories, ""))
+    if not found.slots or found.problem:
+        return None
+    instead = _EITHER & found.slots.keys()
+    slots = {slot: value for slot, value in question.slots.items() if not (instead and slot in _EITHER)}
+    days = {"since", "until"}
+    slots = {slot: value for slot, value in slots.items() if not (days & found.slots.keys() and slot in days)}
+    return sure(intent_of(question.name, {**slots, **found.slots}))
+
+
 def reading(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Reading:
-    """What a message without an intent of its own says to our last reply."""
+    """What a message without an intent of its own says to our last reply, or after our last answer."""
+    answer = _answering(marked, clauses, heard)
+    return (going_on(marked, heard) or answer) if answer.unsure and answer.candidate is None else answer
+
+
+def _answering(marked: Marked, clauses: Sequence[Clause], heard: Context) -> Reading:
     words = plain(marked.text)
     if heard.pending is not None:
         answer = _filled(heard.pending, marked, clauses, heard)

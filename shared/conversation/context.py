@@ -23,7 +23,8 @@ class Context(NamedTuple):
     pending: the intent that is still talked about: slots are missing, its card is open, or we asked whether it is
     wanted. asked: the slot that our last reply asked for, `WISH`, or "". recent: what earlier intents of this
     conversation settled and a wish may lean on: `account_type` is the account last talked about. waiting: whether the
-    pending wish waits for a signature, so that to say it again is no new wish.
+    pending wish waits for a signature, so that to say it again is no new wish. question: the last one about the ledger,
+    which "and on fuel?" goes on with.
     """
 
     today: date
@@ -33,6 +34,7 @@ class Context(NamedTuple):
     asked: str = ""
     recent: Slots = _NONE
     waiting: bool = True
+    question: Intent | None = None
 
     @property
     def expects_money(self) -> bool:

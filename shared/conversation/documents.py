@@ -48,6 +48,7 @@ def conversation(partition: str, conversation_id: str, *, owner: str, at: str, w
         "pending": None,
         "asked": "",
         "wished": None,
+        "question": None,
         "recent": {},
         "open_approvals": [],
     }

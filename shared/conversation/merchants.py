@@ -13,7 +13,8 @@ from shared.conversation.patterns import words
 
 _TOKEN: Final = re.compile(r"[\w'&@.\-*]*[\w']|[\ue000-\ue2ff]|[,?]")
 _LEADS: Final = words(
-    "at from with by to on for of was is were are my the put move did mark file categorise categorize paid pay spent"
+    "at from with by to on for of about was is were are my the put move did mark file categorise categorize paid pay "
+    "spent"
 )
 _NO_MERCHANT: Final = words(
     "i i'm my the a an it this that these those all any each every me us you he she they we what how much "

@@ -15,6 +15,8 @@ from shared.conversation.intent import Intent, Reading, Slots
 from shared.conversation.stream import Change
 from shared.ports.document_store import Body
 
+QUESTIONS: Final = ("spending", "find_transactions", "budget_status", "balance")
+"""Which may be gone on with."""
 _MOODS: Final = frozenset(DOUBTS.values())
 """Doubts whether there is a wish at all; other doubts are about what it says."""
 LEANED_ON: Final = ("account_type",)
@@ -73,19 +75,29 @@ def too_late(text: str, heard: Context, settled: Intent, asked: str) -> Intent |
     return grammar.read(text, heard=heard._replace(pending=settled, asked=asked, waiting=False)).revises
 
 
+def questioned(heard: Context, reading: Reading) -> Intent | None:
+    """The question that a later message may go on with."""
+    asked = [one for one in reading.intents if one.name in QUESTIONS and not one.missing]
+    return asked[-1] if asked else heard.question
+
+
 def leaned_on(reading: Reading) -> Slots:
     """What this message settles that a later wish may lean on."""
     return {slot: intent.slots[slot] for intent in reading.intents for slot in LEANED_ON if slot in intent.slots}
 
 
-def heard(pending: Body | None, asked: str, recent: Slots, *, wished: Body | None = None) -> Change:
+def heard(
+    pending: Body | None, asked: str, recent: Slots, *, wished: Body | None = None, question: Intent | None = None
+) -> Change:
     """A change: what is talked about (as `remembered` has it), the slot asked for, and what a wish may lean on.
 
     wished: the wish that this turn has put before the guard, None for none; the last one is remembered, so that a
-    correction that comes too late is told from nonsense.
+    correction that comes too late is told from nonsense. question: the last one, which a later message may go on with.
     """
     wishes = {"wished": wished} if wished else {}
-    return lambda body: {**body, "pending": pending, "asked": asked, "recent": dict(recent), **wishes}
+    kept_question = remembered(question) if question else None
+    now = {"pending": pending, "asked": asked, "recent": dict(recent), "question": kept_question, **wishes}
+    return lambda body: {**body, **now}
 
 
 def remembered(intent: Intent, *, action_id: str = "", outcome: str = "") -> Body:

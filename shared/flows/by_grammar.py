@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from shared.conversation import grammar, wording
 from shared.conversation.context import WISH
 from shared.conversation.intent import Intent, Reading
-from shared.conversation.talked_about import kept, leaned_on, pending_of
+from shared.conversation.talked_about import kept, leaned_on, pending_of, questioned
 from shared.flows.making_way import Understood, open_cards, status, understood
 from shared.flows.turn import Book, Draft, Still, Turn
 from shared.guard.reasons import REASONS
@@ -52,10 +52,11 @@ def still_open(turn: Turn, reading: Reading, counsels: Sequence[Counsel]) -> Sti
     revised = reading.revises is not None and pending is not None and pending.name == reading.revises.name
     goes_on = revised or (pending is not None and pending is before)
     held = pending_of(turn.conversation) if goes_on else None
+    question = questioned(turn.context, reading)
     for one in counsels[::-1]:
         if pending and not pending.missing and one.intent.name == pending.name and one.advice and one.advice.wish:
-            return Still(one.intent, asked, one.advice.wish, held)
-    return Still(pending, asked, None, held)
+            return Still(one.intent, asked, one.advice.wish, held, question)
+    return Still(pending, asked, None, held, question)
 
 
 async def advised(turn: Turn, book: Book, intents: Sequence[Intent], advisors: Mapping[str, Advisor]) -> list[Counsel]:

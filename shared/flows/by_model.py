@@ -239,7 +239,7 @@ def _verdict(turn: Turn, loop: _Loop, intent: Intent | str) -> Intent | str:
 def _still_open(turn: Turn, loop: _Loop, reading: Reading) -> Still:
     """What the person's next message may answer, and the slot that was asked for."""
     if loop.put is not None:
-        return Still(loop.put, WISH)
+        return Still(loop.put, WISH, question=turn.context.question)
     asked = loop.heard.said and not loop.heard.gone  # by us, about what came too late; a model asks in its own words
     return still_open(turn, reading if asked else reading._replace(candidate=None), loop.counsels)
 

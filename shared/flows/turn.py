@@ -66,13 +66,14 @@ class Turn(NamedTuple):
 class Still(NamedTuple):
     """What stays talked about. pending and asked: as `Context` has them for the next message. wished: the wish that
     `pending` has become, None while nothing is asked for. held: what was pending before, as the conversation keeps it,
-    where `pending` is that or what became of it.
+    where `pending` is that or what became of it. question: the last one that was asked about the ledger.
     """
 
     pending: Intent | None = None
     asked: str = ""
     wished: Wish | None = None
     held: Body | None = None
+    question: Intent | None = None
 
 
 class Draft(NamedTuple):
@@ -121,6 +122,7 @@ def turn_of(
         asked=conversation.body["asked"] if held else "",
         recent=conversation.body["recent"],
         waiting=bool(held and held["action_id"]),
+        question=intent_in(question) if (question := conversation.body.get("question")) else None,
     )
     paying = tuple(sorted(paying_accounts))
     return Turn(work, conversation.body, message, profile, context, own_chart, paying, late=place < 0)

@@ -90,7 +90,7 @@ def _merge(turn: Turn, draft: Draft, events: list[stream.Event], wishes: Sequenc
     change = talk.together(
         talk.opened([one.card.body["approval_id"] for one in wishes if one.card]),
         *(talk.closed(one.card.body["approval_id"]) for one in draft.gone),
-        heard(pending, draft.still.asked, draft.recent, wished=wished),
+        heard(pending, draft.still.asked, draft.recent, wished=wished, question=draft.still.question),
     )
     if turn.late:
         return stream.told(body["conversation_id"], events, now=work.now, change=change)

@@ -173,3 +173,23 @@ def test_an_own_account_by_its_name_is_an_answer_to_whom(text: str) -> None:
 def test_a_person_with_a_hyphen_is_no_account(text: str) -> None:
     pending = intent_of("transfer", {"amount_minor": 500, "currency": "EUR", "account_type": "acc-current"})
     assert not [1 for _, slots in answer(text, pending, "recipient") if "recipient" in slots]
+
+
+@pytest.mark.parametrize(
+    ("text", "slots"),
+    [
+        ("and on fuel?", {"category": "transport.fuel", "since": "2025-03-01", "until": "2025-04-01"}),
+        ("and in february?", {"category": "food.groceries", "since": "2025-02-01", "until": "2025-03-01"}),
+        ("what about Lidl?", {"merchant": "Lidl", "since": "2025-03-01", "until": "2025-04-01"}),
+    ],
+)
+def test_a_question_goes_on_with_the_last_one(text: str, slots: Slots) -> None:
+    before = read("what did I spend on groceries in march?", heard=Context(TODAY, "USD", CHART)).intents[0]
+    reading = read(text, heard=Context(TODAY, "USD", CHART, question=before))
+    assert [(intent.name, dict(intent.slots)) for intent in reading.intents] == [("spending", slots)]
+
+
+@pytest.mark.parametrize("text", ["and the weather?", "thanks", "what about transferring $5 to Bob?", "make it 250"])
+def test_what_does_not_go_on_with_a_question_is_no_question(text: str) -> None:
+    before = Intent("spending", {"category": "food.groceries"})
+    assert "spending" not in [one.name for one in read(text, heard=Context(TODAY, question=before)).intents]
