@@ -10,7 +10,7 @@ from shared.specialists.advisors import ADVISORS
 from shared.specialists.ledger_reader import MAX_PAGES
 from tests.unit.specialists.ledgers import AskedLedger
 
-TALK = {"affirm", "deny", "help", "goodbye"}
+TALK = {"affirm", "deny", "help", "goodbye", "status"}
 AS_SAID = {"change_notifications", "draft_message", "export_statement", "request_payment"}
 """Wishes whose slots are their action's arguments: nothing has to be looked up for them."""
 
