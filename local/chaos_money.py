@@ -26,9 +26,10 @@ from local.chaos_wishes import (
     Wish,
 )
 from shared.actions.tally import tally_doc_id
+from shared.conversation.stream import conversation_doc_id
 
 BRIEFLY = ("message", "approval", "action")
-WHOLE = (*BRIEFLY, "audit", "parked", "run", "metric")
+WHOLE = (*BRIEFLY, "audit", "parked", "run", "metric", "conversation", "stream_event")
 ENDED = frozenset({"done", "refused", "cancelled", "denied"})
 AT_BANK = ("done", "refused")
 """What the bank has said; its books have the same words."""
@@ -121,7 +122,7 @@ def wrong_at_end(data: Path, wishes: Sequence[Wish], bank: BankProcess) -> list[
     stuck = Counter(run["status"] for run in seen.kinds["run"].of(TENANT) if run["status"] not in TERMINAL)
     found += [f"{number} runs are {status}" for status, number in stuck.items()]
     for wish in wishes:
-        wrong = [one for one in _wrong_with(wish, seen) if one]
+        wrong = [one for one in (*_wrong_with(wish, seen), *_wrong_in_stream(wish, seen)) if one]
         found += [f"{wish.conversation}: {', '.join(map(str, wrong))}"] if wrong else []
     return [*found, *wrong_now(seen), *_wrong_in_sum(wishes, seen, bank.balances())]
 
@@ -163,6 +164,26 @@ def _wrong_on_record(wish: Wish, action: Mapping[str, Any], seen: Seen) -> Itera
     yield (waited > 1 or not in_order or (was_tried and steps[-1] == WAITED)) and f"on the record is {steps}"
     roles = sorted(one["role"] for one in seen.messages(wish.conversation))
     yield roles != ["assistant", *["notice"] * (1 + waited), "user"] and f"the conversation has {roles}, {steps}"
+
+
+def _wrong_in_stream(wish: Wish, seen: Seen) -> Iterator[str | bool]:
+    """What a reader of the conversation's stream is told, and whether anything in it still waits."""
+    of = [one for one in seen.kinds["stream_event"].of(TENANT) if one["conversation_id"] == wish.conversation]
+    batches = sorted(of, key=lambda one: int(one["first"]))
+    ends = [0, *(one["last"] for one in batches)]
+    yield any(one["first"] != end + 1 for one, end in zip(batches, ends, strict=False)) and "the stream has gaps"
+    events = [event for batch in batches for event in batch["events"]]
+    types = Counter(event["type"] for event in events)
+    yield (
+        types["RUN_STARTED"] != types["RUN_FINISHED"] + types["RUN_ERROR"] and f"the stream's runs do not end: {types}"
+    )
+    told = [event["value"]["state"] for event in events if event.get("name") == "countersign.action"]
+    ended = [state for state in told if state in ENDED]
+    wanted = [] if wish.decision == "reject" else [_state(wish, seen)]  # a rejection is told as the card's
+    yield ended != wanted and f"the stream tells of {ended}"
+    talk = seen.kinds["conversation"].found.get((TENANT, conversation_doc_id(wish.conversation)), {})
+    left = (talk.get("queue"), talk.get("open_approvals"), talk.get("last_sequence"))
+    yield left != ([], [], ends[-1]) and f"left in the conversation is {left}, its stream ends at {ends[-1]}"
 
 
 def _wrong_in_sum(wishes: Sequence[Wish], seen: Seen, balances: Mapping[str, int]) -> Iterator[str]:

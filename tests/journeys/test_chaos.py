@@ -15,14 +15,9 @@ SEED = "1038"
 
 
 def test_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path):
-    command = f"{sys.executable} -m local chaos --rounds 4 --rows 160 --kills 2 --seed {SEED} --hurried --at-once 4"
+    command = f"-m local chaos --rounds 4 --rows 160 --kills 2 --seed {SEED} --hurried --at-once 4 --folder {tmp_path}"
     done = subprocess.run(
-        [*command.split(), "--folder", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
+        [sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert "0 rounds with something wrong" in done.stdout

@@ -9,7 +9,7 @@ import pytest
 
 from local.chaos_bank import Booked
 from local.chaos_files import Documents
-from local.chaos_money import Seen, _wrong_in_sum, _wrong_with, broken_promises, step_of, wrong_now
+from local.chaos_money import Seen, _wrong_in_stream, _wrong_in_sum, _wrong_with, broken_promises, step_of, wrong_now
 from local.chaos_wishes import (
     AFTER,
     BEFORE,
@@ -202,3 +202,42 @@ def test_the_sums_are_checked_too(left: int, reached: int, astray: int, done: in
 
     assert wrong(2_500, 2_500, 0, 1) == []
     assert wrong(left, reached, astray, done)
+
+
+def heard(*states: str, first: int = 1, ended: bool = True, **conversation: Any) -> Seen:
+    """One batch of the stream, and the conversation as it is left."""
+    events = [{"type": "CUSTOM", "name": "countersign.action", "value": {"state": state}} for state in states]
+    events = [{"type": "RUN_STARTED"}, *events, *([{"type": "RUN_FINISHED"}] if ended else [])]
+    last = first + len(events) - 1
+    batch = {"conversation_id": "talk-0", "first": first, "last": last, "events": events}
+    talk = {"queue": [], "open_approvals": [], "last_sequence": last, **conversation}
+    seen = look(ACTION, booked())
+    kinds = {
+        "stream_event": Documents({(TENANT, "stream_event:1"): batch}),
+        "conversation": Documents({(TENANT, "conversation:talk-0"): talk}),
+    }
+    return seen._replace(kinds={**seen.kinds, **kinds})
+
+
+def test_the_stream_tells_the_outcome_once():
+    assert [one for one in _wrong_in_stream(wish(), heard("requested", "done")) if one] == []
+    no = Wish("talk-0", 2_500, "reject")
+    assert [one for one in _wrong_in_stream(no, heard()) if one] == []
+    assert any(_wrong_in_stream(no, heard("done")))
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        heard("requested"),
+        heard("done", "done"),
+        heard("refused"),
+        heard("done", first=2),
+        heard("done", ended=False),
+        heard("done", queue=[{}]),
+        heard("done", open_approvals=["a-1"]),
+        heard("done", last_sequence=9),
+    ],
+)
+def test_whatever_is_wrong_with_a_stream_is_told(seen: Seen):
+    assert any(_wrong_in_stream(wish(), seen))
