@@ -244,7 +244,7 @@ def test_on_azure_no_key_is_taken_and_none_is_repeated(name: str):
     assert "c2VjcmV0" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize("name", [*ADDRESSES, "OPENAI_BASE_URL"])
 @pytest.mark.parametrize("wrong", ["a.documents.azure.com", "ftp://x", "http://plain.example"])
 def test_an_address_on_azure_is_https(name: str, wrong: str):
     with pytest.raises(ConfigurationError, match=name):
