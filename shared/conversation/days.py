@@ -188,7 +188,7 @@ _FORMS: Final = (
     (_form(r"(?P<day>today|yesterday|tomorrow|tonight|year to date)"), _one_day),
     (_form(r"(?:in )?q(?P<quarter>[1-4])(?: (?P<year>20[0-9]{2}))?"), _quarter),
     (_form(r"(?P<day>[0-9]{1,2}/[0-9]{1,2}/(?:[0-9]{4}|[0-9]{2}))"), _slashed),
-    (_form(rf"(?P<point>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}|{_DAY_MONTH})"), _bare),
+    (_form(rf"(?P<point>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}|{_DAY_MONTH}|(?:{_MONTH}),? (?:19|20|21)[0-9]{{2}})"), _bare),
 )  # fmt: skip
 
 
