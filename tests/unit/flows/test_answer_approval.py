@@ -19,6 +19,7 @@ from shared.errors import (
     NotFoundError,
     StateConflictError,
 )
+from shared.flows.answer_approval import AnswerApprovalFlow
 from tests.bench import Bench
 from tests.unit.approvals.bench import (
     REQUESTER,
@@ -30,12 +31,14 @@ from tests.unit.approvals.bench import (
     ask,
     at_once,
     card_of,
+    policy,
     policy_with,
     recorded,
     sent,
     stored,
     told,
 )
+from tests.unit.flows.action_bench import action_bench, wish
 
 
 async def refused(
@@ -367,3 +370,17 @@ async def test_yes_and_no_at_once_have_one_winner(bench: Bench):
     lost = [one for one in (yes, no) if isinstance(one, StateConflictError)]
     assert (len(won), [one.code for one in lost]) == (1, ["approval_closed"])
     assert (await card_of(bench.delivery, approval_id))["state"] == won[0]["state"]
+
+
+async def test_an_edit_of_any_of_fifty_transactions_is_on_the_card(tmp_path: Path):
+    bench = action_bench(tmp_path, None)
+    object.__setattr__(bench.delivery, "flows", {"AnswerApproval": AnswerApprovalFlow(policy())})
+    seen = [{"transaction_id": f"t-{n}", "decision_version": 1} for n in range(50)]
+    wished = {"category": "food.groceries", "transactions": seen}
+    approval_id = await wish(bench, "recategorise_transactions", wished)
+    other = [*seen[:49], {"transaction_id": "t-99", "decision_version": 1}]
+    await answer(bench.delivery, approval_id, edited_arguments={**wished, "transactions": other})
+    shown = (await card_of(bench.delivery, approval_id))["card"]
+    assert dict(shown["what"])["Transactions"].endswith("t-48, t-99")
+    assert any("t-49" in line and "t-99" in line for line in shown["evidence"])
+    await bench.close()

@@ -325,6 +325,18 @@ async def test_a_card_that_was_altered_by_hand_stays_and_nothing_replaces_it(ben
     assert [one["state"] for one in await cards(bench)] == ["pending"]
 
 
+async def test_a_card_that_a_signer_has_edited_makes_way_too(bench: Bench):
+    await said(bench, "transfer 50 EUR to Anna")
+    (card,) = await cards(bench)
+    edited = {**card["arguments"], "amount_minor": 4_000}
+    await answer(bench.delivery, card["approval_id"], edited_arguments=edited)
+    assert [one["state"] for one in await cards(bench)] == ["modified"]
+    await said(bench, "to Bob instead")
+    assert [one["state"] for one in await cards(bench)] == ["superseded", "pending"]
+    assert ((await arguments(bench))["amount_minor"], (await arguments(bench))["recipient"]) == (5_000, "Bob")
+    assert (await cards(bench))[-1]["signatures"] == []
+
+
 async def test_settings_are_simply_said_anew(bench: Bench):
     await said(bench, "turn off notifications about budgets")
     bench.bus.sent.clear()
