@@ -93,14 +93,14 @@ async def test_a_silent_service_bus_holds_up_no_caller_and_the_timer_sends_later
 ):
     monkeypatch.setattr(outbox, "GRACE_SECONDS", 0.1)
     monkeypatch.setattr(service_bus_lane, "ATTEMPT_SECONDS", 0.6)
-    monkeypatch.setattr(service_bus_lane, "BUDGET_SECONDS", 2.0)
+    monkeypatch.setattr(service_bus_lane, "BUDGET_SECONDS", 3.0)
     await app.submit("t-0")  # links are open
     await deliver(azure)
     azure.queues.faults = ["hang"] * 20
     begun = time.monotonic()
     assert (await app.submit("t-1")).status == 202
-    assert time.monotonic() - begun < outbox.RELAY_SECONDS + 0.8
-    await asyncio.sleep(1.5)  # what still tries has given up
+    assert time.monotonic() - begun < outbox.RELAY_SECONDS + 1.5
+    await asyncio.sleep(2.2)  # what still tries has given up
     azure.queues.faults = []
     azure.messages.clear()  # taken without a word, and lost
     await timers.relay_outbox.build().get_user_function()(None)

@@ -531,7 +531,7 @@ async def test_two_hundred_who_only_connect_do_not_hinder_who_is_there(bench: Be
     crowd = [(await asyncio.open_connection("127.0.0.1", bench.host.port))[1] for _ in range(200)]
     peer.send(link, encoded())
     await accepted(peer)
-    assert len(bench.host.listener._connections) == amqp.MAX_CONNECTIONS
+    await peer.until(lambda: len(bench.host.listener._connections) == amqp.MAX_CONNECTIONS)
     for one in crowd:
         one.transport.abort()
 
