@@ -43,9 +43,14 @@ def seal_of(body: Body) -> str:
 
 
 def record_ids(document: Document) -> tuple[str, ...]:
-    """The records that `alteration` looks at: the document's own and each one's successor."""
+    """The records that seal the document: its own and each one's successor."""
     wanted = {number for sequence in _sequences(document) for number in (sequence, sequence + 1)}
     return tuple(audit_id(number) for number in sorted(wanted))
+
+
+def proof_ids(*documents: Document) -> tuple[str, ...]:
+    """All that `alteration` holds the documents against: the chain's head, and the `record_ids` of each."""
+    return (HEAD_ID, *sorted({id_ for document in documents for id_ in record_ids(document)}))
 
 
 def newest_record(document: Document) -> int:
@@ -54,7 +59,7 @@ def newest_record(document: Document) -> int:
 
 
 def alteration(document: Document, records: Mapping[str, Document]) -> str:
-    """What is not as it was committed, in words that name it, or "". records: of `record_ids`, and the chain's head."""
+    """What is not as it was committed, in words that name it, or "". records: of `proof_ids`."""
     sequences = _sequences(document)
     if not sequences:
         return f"{document.id} is on no audit record"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from shared.audit.record import START, Head, broken
-from shared.audit.seal import alteration, newest_record, record_ids, seal_of
+from shared.audit.seal import alteration, newest_record, proof_ids, seal_of
 from shared.audit.trail import HEAD_ID, audit_id
 from shared.errors import UnreadableError
 from shared.ports.checkpoint_log import CheckpointLog
@@ -154,7 +154,7 @@ async def _difference(document: Document | None, seal: _Seal, store: DocumentSto
         return "" if seal_of(document.body) == seal.hash else "document_differs"
     if newest < seal.sequence:
         return "document_differs"  # an older version, put back
-    records = await store.read_many(document.partition, [*record_ids(document), HEAD_ID])
+    records = await store.read_many(document.partition, proof_ids(document))
     return "document_differs" if alteration(document, records) else ""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from shared.audit.record import Entry
-from shared.audit.seal import SEALED, altered, as_evidence, record_ids
+from shared.audit.seal import SEALED, altered, as_evidence, proof_ids
 from shared.audit.trail import HEAD_ID
 from shared.contracts.identity import deterministic_id, partition_of, run_id_of
 from shared.contracts.instants import after, text
@@ -105,8 +105,7 @@ async def _altered(
     stored = [documents[one.id] for one in left.writes if one.kind in SEALED and one.id in documents]
     if not stored:
         return {}
-    wanted = {id_ for one in stored for id_ in record_ids(one)}
-    return altered(stored, await delivery.store.read_many(partition, [*sorted(wanted), HEAD_ID]))
+    return altered(stored, await delivery.store.read_many(partition, proof_ids(*stored)))
 
 
 def _reviewed_run(command: AnyCommand, stored: Document | None, why: Park, at: str) -> Run:

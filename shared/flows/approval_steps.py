@@ -11,8 +11,7 @@ from shared.approvals import record
 from shared.approvals.card import OPEN, approval_doc_id
 from shared.approvals.record import Who
 from shared.audit.record import Entry
-from shared.audit.seal import alteration, record_ids
-from shared.audit.trail import HEAD_ID
+from shared.audit.seal import alteration, proof_ids
 from shared.conversation import documents as talk
 from shared.conversation import stream
 from shared.delivery.handling import Work
@@ -46,8 +45,7 @@ async def unaltered(work: Work, *documents: Document) -> None:
 
 async def records_of(work: Work, *documents: Document) -> Mapping[str, Document]:
     """The audit records that the documents are held against."""
-    wanted = {id_ for document in documents for id_ in record_ids(document)}
-    return await work.store.read_many(work.partition, [*sorted(wanted), HEAD_ID])
+    return await work.store.read_many(work.partition, proof_ids(*documents))
 
 
 def entry(what: str, work: Work, body: Body, *, who: Who, **payload: Any) -> Entry:

@@ -18,8 +18,8 @@ from shared.actions.life_cycle import is_whole as is_whole_action
 from shared.approvals.card import approval_doc_id
 from shared.approvals.card import is_whole as is_whole_card
 from shared.audit.record import erased as erased_record
-from shared.audit.seal import alteration, newest_record, record_ids
-from shared.audit.trail import HEAD_ID, audit_id
+from shared.audit.seal import alteration, newest_record, proof_ids
+from shared.audit.trail import audit_id
 from shared.contracts.identity import run_id_of
 from shared.contracts.instants import text
 from shared.delivery.handling import Delivery
@@ -156,7 +156,7 @@ async def seal_anew(
     every = [*changes, *others]
     if not every:
         return state
-    proof = await read_all(store, partition, [HEAD_ID, *{id_ for one, _ in every for id_ in record_ids(one)}])
+    proof = await read_all(store, partition, proof_ids(*(old for old, _ in every)))
     altered = sorted(old.id for old, _ in every if alteration(old, proof))
     unsealed = [(old, new) for old, new in changes if old.id in altered]
     state = await erase_some(delivery, state, unsealed)

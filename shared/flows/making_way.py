@@ -14,8 +14,7 @@ from shared.actions import life_cycle as actions
 from shared.approvals import card as cards
 from shared.approvals import record
 from shared.audit.record import Entry
-from shared.audit.seal import alteration, record_ids
-from shared.audit.trail import HEAD_ID
+from shared.audit.seal import alteration, proof_ids
 from shared.conversation import grammar, wording
 from shared.conversation.intent import Intent, Reading
 from shared.conversation.talked_about import intent_in, pending_of, settled_of, too_late
@@ -96,8 +95,7 @@ async def cards_gone(
     """
     wanted = [id_ for one in approval_ids for id_ in (cards.approval_doc_id(one), actions.action_doc_id(one))]
     documents = await store.read_many(partition, wanted) if wanted else {}
-    of_record = {id_ for one in documents.values() for id_ in record_ids(one)}
-    records = await store.read_many(partition, [*sorted(of_record), HEAD_ID]) if wanted else {}
+    records = await store.read_many(partition, proof_ids(*documents.values())) if wanted else {}
     who, found = {"kind": "person", "id": by}, []
     for one in approval_ids:
         card, action = (documents.get(id_) for id_ in (cards.approval_doc_id(one), actions.action_doc_id(one)))

@@ -16,8 +16,7 @@ from shared.actions.tally import counted
 from shared.approvals.card import approval_doc_id
 from shared.approvals.record import told as card_told
 from shared.audit.record import Entry
-from shared.audit.seal import alteration, record_ids
-from shared.audit.trail import HEAD_ID
+from shared.audit.seal import alteration, proof_ids
 from shared.contracts.commands import envelope
 from shared.contracts.identity import deterministic_id
 from shared.contracts.instants import parse, text
@@ -49,12 +48,12 @@ async def gathered(
     """Two round trips: the action's records, card and documents; then the card's records, with a newer head."""
     body, kind = action.body, ACTIONS.get(action.body["action"])
     card_id = approval_doc_id(body["approval_id"]) if body["approval_id"] else ""
-    wanted = [HEAD_ID, PROFILE_ID, *record_ids(action), *([card_id] if card_id else [])]
+    wanted = [PROFILE_ID, *proof_ids(action), *([card_id] if card_id else [])]
     found = await work.store.read_many(work.partition, [*wanted, *(kind.documents(body) if kind else ())])
     card = found.get(card_id)
     records = {**found}
     if card is not None:
-        records |= await work.store.read_many(work.partition, [HEAD_ID, *record_ids(card)])
+        records |= await work.store.read_many(work.partition, proof_ids(card))
     profile = found.get(PROFILE_ID)
     situation = Situation(
         partition=work.partition,
@@ -164,7 +163,7 @@ async def is_erased(work: Work, action: Document) -> bool:
     only says so."""
     if "erased_at" not in action.body:
         return False
-    records = await work.store.read_many(work.partition, [HEAD_ID, *record_ids(action)])
+    records = await work.store.read_many(work.partition, proof_ids(action))
     if wrong := alteration(action, records):
         raise TerminalError("record_altered", wrong)
     return True
