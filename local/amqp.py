@@ -50,7 +50,7 @@ class AmqpListener:
         self.receiver = receiver
         self.port = port
         self.locked: dict[UUID, Received] = {}
-        self.scheduled: set[tuple[str, int]] = set()
+        self._scheduled: dict[tuple[str, int], None] = {}
         self._receive = receive
         self._server: asyncio.Server | None = None
         self._connections: set[AmqpConnection] = set()
@@ -229,10 +229,16 @@ class AmqpListener:
                 return holder.until
         return 0.0
 
+    def remember_scheduled(self, queue: str, numbers: Iterable[int]) -> None:
+        """So that they can be cancelled; of too many the oldest are forgotten."""
+        self._scheduled.update(dict.fromkeys((queue, number) for number in numbers))
+        while len(self._scheduled) > MAX_SCHEDULED:
+            del self._scheduled[next(iter(self._scheduled))]
+
     async def cancel_scheduled(self, queue: str, numbers: Iterable[int]) -> bool:
         """Take back what was scheduled here and is not due yet; False when one of them is no such message."""
         wanted = [(queue, number) for number in numbers]
-        if not wanted or not self.scheduled.issuperset(wanted):
+        if not wanted or not self._scheduled.keys() >= set(wanted):
             return False
 
         def delete(connection: Any) -> int:
@@ -240,7 +246,8 @@ class AmqpListener:
             return sum(connection.execute(sql, one).rowcount for one in wanted)
 
         deleted = await self.lanes.submit(delete)
-        self.scheduled.difference_update(wanted)
+        for one in wanted:
+            self._scheduled.pop(one, None)
         return deleted == len(wanted)
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import proton
 
 from local.amqp_connection import AmqpConnection
-from local.amqp_links import LOCK_LOST, SESSION_LOCK_LOST
+from local.amqp_links import LOCK_LOST, SERVER_BUSY, SESSION_LOCK_LOST
 from local.amqp_messages import (
     DECODE_ERROR,
     INVALID_FIELD,
@@ -155,7 +155,7 @@ class Operations:
             return None, _failure(_STATUS.get(refused.condition, 400), refused.condition, str(refused))
         except RetryableError as error:
             logger.warning("%s failed: %s", asked, error)
-            return None, _failure(503, "com.microsoft:server-busy", "the lanes cannot be written now")
+            return None, _failure(503, SERVER_BUSY, "the lanes cannot be written now")
         return body, {"statusCode": proton.int32(200), "statusDescription": "OK"}
 
     async def _unknown(self, _queue: str, _given: dict[str, Any]) -> Answer:
@@ -196,7 +196,7 @@ class Operations:
             messages += sent_in(bytes(raw), lane, now=self._listener.lanes.clock())
         arrivals = await self._listener.lanes.send(messages)
         numbers = {arrival.message.message_id: arrival.sequence for arrival in arrivals}
-        self._listener.scheduled.update((queue, number) for number in numbers.values())
+        self._listener.remember_scheduled(queue, numbers.values())
         told = [numbers.get(message.message_id, 0) for message in messages]  # 0: known, and therefore dropped
         return {"sequence-numbers": proton.Array(proton.UNDESCRIBED, proton.Data.LONG, *told)}
 

@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 import math
-import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -18,17 +17,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from local.routes import Router
+from local.surroundings import child_environment, restart_pause
 
 logger = logging.getLogger("countersign.local.stream")
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = "stream_app.py"
 START_SECONDS = 30.0
 STOP_SECONDS = 7.0
 PATIENCE_SECONDS = 15.0
 """How long a request waits for a child that is starting."""
-FIRST_PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 30.0
 SHORT_PAUSE_SECONDS = 1.0
 """A pause that a request waits out, too."""
 SETTLED_SECONDS = 60.0
@@ -114,7 +111,7 @@ class StreamChild:
             began = time.monotonic()
             was_up, reason = await self._live()
             self._failures = 1 if time.monotonic() - began > SETTLED_SECONDS else self._failures + 1
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (self._failures - 1))
+            pause = restart_pause(self._failures)
             logger.error("%s: %s; it is started again in %g s", SCRIPT, reason, pause)
             if not was_up or pause > SHORT_PAUSE_SECONDS:
                 self._settle(Down(reason, math.ceil(pause)))
@@ -138,11 +135,10 @@ class StreamChild:
         return was_up, f"it ended with exit code {code}"
 
     async def _spawn(self) -> Process:
-        path = os.pathsep.join(entry for entry in (str(ROOT), os.environ.get("PYTHONPATH", "")) if entry)
         seconds = str(self._timeout_seconds)
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "local.stream_host", "--app-dir", str(self.app_dir), "--timeout-seconds", seconds,
-            env={**os.environ, "PYTHONPATH": path, "PYTHON_SCRIPT_FILE_NAME": SCRIPT},
+            env={**child_environment(), "PYTHON_SCRIPT_FILE_NAME": SCRIPT},
             stdin=PIPE,  # it closes when we end, however that is: the child must not outlive us
             stdout=PIPE,
             limit=_LONGEST_LINE,

@@ -1,4 +1,5 @@
-"""What the host finds around it: its data folder, its settings, and a heap that it leaves alone from now on.
+"""What the host finds around it: its data folder, its settings, a heap that it leaves alone from now on; and what its
+child processes find, and how soon one that ended comes again.
 
 What is wrong is a `ConfigurationError` of one clear line.
 """
@@ -14,8 +15,11 @@ from typing import IO
 
 from shared.errors import ConfigurationError
 
+ROOT = Path(__file__).resolve().parent.parent
 MOST_WORKERS = 10
 """As on the platform."""
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 30.0
 
 
 def worker_count() -> int:
@@ -26,6 +30,17 @@ def worker_count() -> int:
             f"FUNCTIONS_WORKER_PROCESS_COUNT must be a number from 1 to {MOST_WORKERS}, not {value!r}"
         )
     return int(value)
+
+
+def child_environment() -> dict[str, str]:
+    """Of a process of ours: it finds our modules wherever it is started."""
+    path = os.pathsep.join(entry for entry in (str(ROOT), os.environ.get("PYTHONPATH", "")) if entry)
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def restart_pause(failures: int) -> float:
+    """Seconds before a process is started again that has ended `failures` times in a row."""
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20))  # beyond, a float ends
 
 
 def settle_heap() -> None:

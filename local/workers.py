@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import sys
 import time
@@ -23,18 +22,16 @@ from typing import NamedTuple, Protocol
 
 from local.frames import Frames, Header
 from local.runtime import Function, Outcome
+from local.surroundings import child_environment, restart_pause
 from shared.errors import ConfigurationError
 
 logger = logging.getLogger("countersign.local.workers")
 
-ROOT = Path(__file__).resolve().parent.parent
 STDERR = 2
 START_SECONDS = 30.0
 STOP_SECONDS = 7.0
 LATE_SECONDS = 5.0
 """How much longer than `functionTimeout`, which the process itself watches over, until it is taken to be stuck."""
-FIRST_PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 30.0
 SETTLED_SECONDS = 60.0
 """A process that lived as long has shown that it can: its end is a first failure again."""
 
@@ -117,7 +114,7 @@ class WorkerProcess:
             failures = 1 if time.monotonic() - began > SETTLED_SECONDS else failures + 1
             reason: str = f"it ended with exit code {code}"
             while reason:
-                pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1))
+                pause = restart_pause(failures)
                 logger.error("%s: %s; it is started again in %g s", self._name, reason, pause)
                 await asyncio.sleep(pause)
                 if reason := await self._begin():
@@ -131,11 +128,10 @@ class WorkerProcess:
         told: asyncio.Future[str] = loop.create_future()
         self._told = told
         with theirs:
-            path = os.pathsep.join(entry for entry in (str(ROOT), os.environ.get("PYTHONPATH", "")) if entry)
             arguments = ("--app-dir", str(self._app_dir), "--timeout-seconds", str(self._timeout_seconds))
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "local.worker_process", *arguments,
-                env={**os.environ, "PYTHONPATH": path},
+                env=child_environment(),
                 stdin=theirs.fileno(),  # it ends when we end, however that is: the process must not outlive us
                 stdout=STDERR,
                 start_new_session=True,  # Ctrl-C in the terminal is ours to pass on, after a clean stop
