@@ -18,7 +18,7 @@ TELEMETRY_HUB = "telemetry"
 
 # What the Service Bus emulator takes at most (its Config-schema.json); on Azure: 2000, without end, and 7 days.
 EMULATOR_DELIVERIES = 10
-EMULATOR_TIME_TO_LIVE_SECONDS = 3600
+EMULATOR_TIME_TO_LIVE = "PT1H"
 EMULATOR_DUPLICATE_WINDOW_SECONDS = 300
 EMULATOR_NAMESPACE = "sbemulatorns"  # it takes no other name
 
@@ -54,7 +54,7 @@ def emulator_queue(lane: Lane) -> dict[str, Any]:
             "MaxDeliveryCount": min(lane.max_delivery_count, EMULATOR_DELIVERIES),
             "RequiresDuplicateDetection": lane.duplicate_window_seconds > 0,
             "DuplicateDetectionHistoryTimeWindow": duration(window),
-            "DefaultMessageTimeToLive": "PT1H",
+            "DefaultMessageTimeToLive": EMULATOR_TIME_TO_LIVE,
             "DeadLetteringOnMessageExpiration": True,
             "ForwardDeadLetteredMessagesTo": "",
             "ForwardTo": "",

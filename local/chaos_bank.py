@@ -10,11 +10,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.request import Request, urlopen
 
+from local.chaos_files import reading
 from local.chaos_host import running
 from local.job import JobFailedError
 from local.sandbox_ledger import Account
@@ -130,9 +131,9 @@ class BankProcess:
         with self._books() as books:
             return dict(books.execute("SELECT id, balance_minor FROM account").fetchall())
 
-    def _books(self) -> closing[sqlite3.Connection]:
+    def _books(self) -> AbstractContextManager[sqlite3.Connection]:
         """Read only: also while the bank is down."""
-        return closing(sqlite3.connect(f"file:{self.folder / 'sandbox_bank.db'}?mode=ro", uri=True, timeout=10))
+        return reading(self.folder / "sandbox_bank.db")
 
     def _post(self, path: str, body: dict[str, Any]) -> None:
         asked = Request(self.url + path, json.dumps(body).encode(), _HEADERS)  # noqa: S310  our own bank on loopback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.chaos_files import Documents, documents, left_to_do, published, reading
-from local.chaos_host import call
+from local.chaos_host import Victim, call
 from shared.contracts.identity import run_id_of
 from shared.ledger.transactions import classify_command_id
 
@@ -72,6 +73,17 @@ def _events(told: list[dict[str, Any]], transactions: Documents) -> Iterator[str
     for (tenant, id_), body in transactions.found.items():
         if (tenant, body["facts"]["transaction_id"], body["decision_version"]) not in ids:
             yield f"{tenant} {id_}: decided, but no event was published"
+
+
+def wrong_at_stop(victim: Victim, data: Path, tenants: Set[str]) -> list[str]:
+    """What the host says of itself in the end, and how it ends."""
+    try:
+        found = wrong_over_http(victim.url, data, tenants)
+    except (OSError, http.client.HTTPException) as failed:
+        found = [f"the host does not answer: {failed!r}"]
+    if (code := victim.stop()) != 0:
+        found.append(f"the host ended with exit code {code}")
+    return found
 
 
 def wrong_over_http(url: str, data: Path, tenants: Set[str]) -> list[str]:

@@ -44,6 +44,9 @@ class Documents(NamedTuple):
         return (body for (where, _), body in self.found.items() if where == partition)
 
 
+_UNSENT = "documents WHERE kind = 'outbox' AND due_at <> ''"
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write."""
@@ -82,7 +85,7 @@ def left_to_do(data: Path) -> dict[str, int]:
             "undecided": _count(
                 store, "lookups WHERE kind = 'transaction' AND name = 'state' AND value = 'Unclassified'"
             ),
-            "unsent": _count(store, "documents WHERE kind = 'outbox' AND due_at <> ''"),
+            "unsent": _count(store, _UNSENT),
             "messages": _count(lanes, "message"),
             "events": _count(lanes, "event"),
         }
@@ -145,7 +148,7 @@ def redelivered(data: Path) -> int:
 def unsent(data: Path) -> int:
     """Commits whose commands and events are not known to be sent."""
     with reading(data / "store.db") as store:
-        return _count(store, "documents WHERE kind = 'outbox' AND due_at <> ''")
+        return _count(store, _UNSENT)
 
 
 def tally(steps: Mapping[tuple[str, str], str]) -> Counter[str]:

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from local.chaos_checks import wrong_in_files, wrong_over_http
+from local.chaos_checks import wrong_at_stop, wrong_in_files
 from local.chaos_files import (
     LOST,
     STEPS,
@@ -91,12 +91,7 @@ def _recover(victim: Victim, clients: list[Client], plan: Plan, report: Report) 
     for client in clients:
         if not client.answer:
             report.wrong.append(f"{client.upload.tenant}: {client.upload.key} was never accepted: {client.answers}")
-    try:
-        report.wrong += wrong_over_http(victim.url, data, set(plan.ids))
-    except (OSError, http.client.HTTPException) as failed:
-        report.wrong.append(f"the host does not answer: {failed!r}")
-    if (code := victim.stop()) != 0:
-        report.wrong.append(f"the host ended with exit code {code}")
+    report.wrong += wrong_at_stop(victim, data, set(plan.ids))
     report.wrong += wrong_in_files(data, plan.ids)
     _count_absorbed(clients, data, report)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import yaml
 
 from local.chaos_bank import BankProcess
-from local.chaos_checks import wrong_over_http
+from local.chaos_checks import wrong_at_stop
 from local.chaos_files import left_to_do, redelivered, unsent
 from local.chaos_host import ROOT, Victim, call
 from local.chaos_money import BRIEFLY, Seen, broken_promises, look, step_of, wrong_at_end, wrong_now
@@ -145,12 +145,7 @@ def _note_the_kill(playing: _Round, wave: Wave) -> None:
 def _finish(playing: _Round) -> None:
     report, bank = playing.report, playing.bank
     _wait(playing)
-    try:
-        report.wrong += wrong_over_http(playing.victim.url, playing.data, {TENANT})
-    except (OSError, http.client.HTTPException) as failed:
-        report.wrong.append(f"the host does not answer: {failed!r}")
-    if (code := playing.victim.stop()) != 0:
-        report.wrong.append(f"the host ended with exit code {code}")
+    report.wrong += wrong_at_stop(playing.victim, playing.data, {TENANT})
     bank.count()
     report.wrong += wrong_at_end(playing.data, playing.plan.wishes, bank)
     report.absorbed["orders sent to the bank again"] = max(0, bank.orders - len(bank.booked()))
