@@ -21,9 +21,10 @@ from shared.conversation.stream import conversation_doc_id
 from shared.delivery.handling import Delivery
 from shared.flows import erasure_of_turns as turns
 from shared.flows.erased_documents import forgetting, message_left
-from shared.flows.erasure_of_turns import Turn, read_all
+from shared.flows.erasure_of_turns import Left, Turn
 from shared.flows.erasure_progress import PAGE, advance, moved_on, scope_of
 from shared.flows.erasure_rules import Scope, words
+from shared.flows.read_all import read_all
 from shared.flows.stored_action import shown
 from shared.flows.turn import finishing
 from shared.ledger import transactions as ledger
@@ -117,9 +118,8 @@ async def _told_otherwise(delivery: Delivery, state: Document, turn: Turn) -> Do
         if waits
         else stream.told(turn.conversation_id, events, now=now, change=change)
     )
-    return await _messages_gone(
-        delivery, state, turn, [message_left(one, at=text(now)) for one in turn.messages], [merge]
-    )
+    left = [(one, message_left(one, at=text(now))) for one in turn.messages]
+    return await _messages_gone(delivery, state, left, [merge])
 
 
 def _marked(erasure_id: str, turn: int) -> stream.Change:
@@ -153,11 +153,11 @@ async def _streamed(delivery: Delivery, state: Document, turn: Turn) -> tuple[Do
 
 
 async def _messages_gone(
-    delivery: Delivery, state: Document, turn: Turn, left: Sequence[Document], merges: Sequence[Merge]
+    delivery: Delivery, state: Document, left: Sequence[Left], merges: Sequence[Merge]
 ) -> Document:
     """The messages' own commit; notices beyond one commit before it, because the reply is what finds the turn again."""
-    notices = [(old, new) for old, new in zip(turn.messages, left, strict=True) if old.body["role"] == "notice"]
-    others = [(old, new) for old, new in zip(turn.messages, left, strict=True) if old.body["role"] != "notice"]
+    notices = [(old, new) for old, new in left if old.body["role"] == "notice"]
+    others = [(old, new) for old, new in left if old.body["role"] != "notice"]
     state = await turns.erase_some(delivery, state, notices)
     changed = [(old, new) for old, new in others if new is not old]
     return await advance(delivery, state, [new for _, new in changed], merges=merges, done=[old for old, _ in changed])

@@ -13,8 +13,9 @@ from shared.conversation import documents as talk
 from shared.delivery.handling import Delivery
 from shared.flows import erasure_of_turns as turns
 from shared.flows.erased_documents import abandoned, card_without, has_answered, message_left, rejected_action_left
-from shared.flows.erasure_of_turns import Left, read_all
+from shared.flows.erasure_of_turns import Left
 from shared.flows.erasure_progress import AT_ONCE, PAGE, advance, moved_on, scope_of
+from shared.flows.read_all import read_all
 from shared.ports.document_store import Body, Document
 
 BY_PERSON = frozenset({"approval_answered", "approval_edited"})

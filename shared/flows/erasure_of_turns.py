@@ -26,11 +26,11 @@ from shared.delivery.handling import Delivery
 from shared.flows.erased_documents import action_left, card_left, parked_left, receipt_left
 from shared.flows.erasure_progress import AT_ONCE, advance, entry
 from shared.flows.erasure_rules import SEALING, is_kept_record, run_stub
+from shared.flows.read_all import read_all
 from shared.ports.document_store import MAX_PAGE, Document, DocumentStore
 
 ANSWERED_OVER_HTTP = "AnswerApproval"
 """The command whose receipt remembers what a person sent."""
-READ_AT_ONCE = 100
 Left = tuple[Document, Document]
 """A document as it is stored, and what is to be left of it."""
 
@@ -230,11 +230,3 @@ async def pages(
         cursor = page.cursor
         if not cursor:
             return
-
-
-async def read_all(store: DocumentStore, partition: str, ids: Sequence[str]) -> dict[str, Document]:
-    """What is stored under these ids, however many there are."""
-    found: dict[str, Document] = {}
-    for some in batched(ids, READ_AT_ONCE, strict=False):
-        found |= await store.read_many(partition, some)
-    return found

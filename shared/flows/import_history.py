@@ -7,7 +7,7 @@ once, however many of its rows teach it; so a chunk takes as many rows as fit in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,10 +22,11 @@ from shared.errors import ConflictError, InvalidInputError
 from shared.flows.classify_transaction import memory_doc_id
 from shared.flows.decision_changed import counted, shard_id_of
 from shared.flows.ingestion_completed import profile_writes
+from shared.flows.read_all import read_all
 from shared.flows.upload import TRIES, advanced, answer, upload_id, upload_state
 from shared.ledger import transactions as ledger
 from shared.ledger.memory import learned, memory_keys
-from shared.ports.document_store import MAX_PAGE, MAX_WRITES, Body, Document, DocumentStore
+from shared.ports.document_store import MAX_WRITES, Body, Document
 
 if TYPE_CHECKING:
     from shared.contracts.history import HistoryRow
@@ -99,7 +100,7 @@ async def _import_rows(
     partition = state.partition
     counter_id = shard_id_of(state.body["ingestion_id"])
     wanted = [ledger.PROFILE_ID, counter_id, *(id_ for row in rows for id_ in row.ids())]
-    known = await _read_all(delivery.store, partition, wanted)
+    known = await read_all(delivery.store, partition, wanted)
     _check_categories(rows, known.get(ledger.PROFILE_ID), policy_chart)
     position = 0
     while position < len(rows):
@@ -120,14 +121,6 @@ async def _import_rows(
         state = known[state.id]
         position += len(chunk)
     return state
-
-
-async def _read_all(store: DocumentStore, partition: str, ids: Iterable[str]) -> dict[str, Document]:
-    wanted = list(dict.fromkeys(ids))
-    found: dict[str, Document] = {}
-    for start in range(0, len(wanted), MAX_PAGE):
-        found |= await store.read_many(partition, wanted[start : start + MAX_PAGE])
-    return found
 
 
 def _check_categories(rows: Sequence[_Told], profile: Document | None, policy_chart: frozenset[str]) -> None:

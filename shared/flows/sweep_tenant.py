@@ -19,6 +19,7 @@ from shared.delivery.handling import Delivery, Left, Outcome, Work
 from shared.delivery.intake import accept
 from shared.delivery.tenants import enumerate_tenants
 from shared.errors import ConflictError, RetryableError
+from shared.flows.read_all import read_all
 from shared.guard.policy import AnomalyRule, Policy
 from shared.ledger.descriptor import normalised
 from shared.ports.checkpoint_log import CheckpointLog
@@ -211,10 +212,7 @@ def _audit_break(verified: Verification) -> list[Finding]:
 async def _not_raised_yet(work: Work, found: Sequence[Finding]) -> list[tuple[str, Finding]]:
     """New findings with their document ids, the gravest first, at most `MAX_FINDINGS`."""
     ids = {f"finding:{deterministic_id(work.partition, one.kind, one.subject)}": one for one in found}
-    stored: set[str] = set()
-    keys = list(ids)
-    for start in range(0, len(keys), MAX_PAGE):
-        stored |= set(await work.store.read_many(work.partition, keys[start : start + MAX_PAGE]))
+    stored = await read_all(work.store, work.partition, ids)
     rank = ("Critical", "Error", "Warning", "Info")
     fresh = [(id_, one) for id_, one in ids.items() if id_ not in stored]
     return sorted(fresh, key=lambda pair: rank.index(pair[1].severity))[:MAX_FINDINGS]

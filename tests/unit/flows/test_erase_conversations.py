@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +163,7 @@ async def test_records_of_other_turns_that_seal_what_is_erased_lose_their_payloa
 @pytest.mark.parametrize("handled", [0, 1])
 async def test_an_action_on_its_way_is_refused_cleanly(home: Household, handled: int):
     """handled: 0, signed and not released yet; 1, released and about to be checked."""
-    await home.say("transfer 77.77 EUR to Quagga")
-    card_id = await home.open_card()
-    held, home.deliver = home.deliver, nothing
-    await home.answer(card_id, RALF)
-    for _ in range(handled):
-        await deliver_one(home)
+    card_id, held = await signed_and_held(home, "transfer 77.77 EUR to Quagga", handled=handled)
     await home.erase(account=GIRO)
     outcomes = await held()
     assert set(outcomes) == {"committed"}
@@ -182,12 +177,7 @@ async def test_an_action_on_its_way_is_refused_cleanly(home: Household, handled:
 async def test_an_effect_that_may_have_happened_is_asked_for_and_never_repeated(
     home: Household, trouble: str, state: str
 ):
-    await home.say("transfer 77.77 EUR to Quagga")
-    card_id = await home.open_card()
-    held, home.deliver = home.deliver, nothing
-    await home.answer(card_id, RALF)
-    for _ in range(2):
-        await deliver_one(home)
+    card_id, held = await signed_and_held(home, "transfer 77.77 EUR to Quagga", handled=2)
     key = (await home.get(f"action:{card_id}"))["idempotency_key"]
     if trouble != "lost":
         home.bank.trouble = [trouble]
@@ -205,12 +195,7 @@ async def test_an_effect_that_may_have_happened_is_asked_for_and_never_repeated(
 
 
 async def test_an_effect_in_our_own_store_that_has_no_outcome_never_happened(home: Household):
-    await home.say("put zebramarket under groceries")
-    card_id = await home.open_card()
-    held, home.deliver = home.deliver, nothing
-    await home.answer(card_id, RALF)
-    for _ in range(2):
-        await deliver_one(home)
+    card_id, held = await signed_and_held(home, "put zebramarket under groceries", handled=2)
     assert (await home.get(f"action:{card_id}"))["state"] == "intended"
     await home.erase(transaction_ids=["a-1"])
     action = await home.get(f"action:{card_id}")
@@ -234,12 +219,7 @@ async def test_a_turn_with_more_notices_than_one_commit_takes_is_erased_whole(ho
 
 
 async def test_an_erased_action_that_somebody_altered_by_hand_is_not_believed(home: Household):
-    await home.say("transfer 77.77 EUR to Quagga")
-    card_id = await home.open_card()
-    held, home.deliver = home.deliver, nothing
-    await home.answer(card_id, RALF)
-    for _ in range(2):
-        await deliver_one(home)
+    card_id, held = await signed_and_held(home, "transfer 77.77 EUR to Quagga", handled=2)
     await home.erase(account=GIRO)
     stored = await home.store.read(TENANT, f"action:{card_id}")
     await home.store.commit(TENANT, [stored._replace(body={**stored.body, "idempotency_key": "another"})])
@@ -494,6 +474,19 @@ async def park_first(home: Household) -> None:
     message = home.bench.bus.sent.pop(0)
     incoming = Incoming(message.lane, message.body, message.message_id)
     await park_command(home.delivery, incoming, parse_envelope(message.body), Park("broken", f"{GIRO} broke"))
+
+
+async def signed_and_held(
+    home: Household, wish: str, *, handled: int
+) -> tuple[str, Callable[[], Awaitable[list[str]]]]:
+    """The card of `wish`, signed, `handled` messages later; and what delivers the rest."""
+    await home.say(wish)
+    card_id = await home.open_card()
+    held, home.deliver = home.deliver, nothing
+    await home.answer(card_id, RALF)
+    for _ in range(handled):
+        await deliver_one(home)
+    return card_id, held
 
 
 async def deliver_one(home: Household) -> None:
