@@ -8,9 +8,9 @@ from typing import Final
 from shared.conversation.asides import AFFIRM, DENY, GOODBYE, HELP, SMALL_TALK, TAKING_BACK, UNDAUNTED
 from shared.conversation.clauses import DOUBTS, Clause
 from shared.conversation.context import WISH, Context, intent_of
-from shared.conversation.intent import NOT_UNDERSTOOD, NOTHING_TO_CHANGE, Intent, Reading
+from shared.conversation.intent import NOT_UNDERSTOOD, NOTHING_TO_CHANGE, SPAN, Intent, Reading
 from shared.conversation.marks import Marked
-from shared.conversation.patterns import any_of, plain
+from shared.conversation.patterns import any_of, plain, words
 from shared.conversation.slots import Heard, Said, heard_in, visibility
 
 SOURCE: Final = "grammar"
@@ -22,28 +22,7 @@ _CLOSED: Final = frozenset({"topic", "channel", "category", "enabled"})
 _AFFIRM, _DENY, _HELP = any_of(AFFIRM), any_of(DENY), any_of(HELP)
 _TAKING_BACK: Final = any_of(TAKING_BACK)
 _REFUSED_YES: Final = any_of(("i|we do|would|am|will not", "not .. okay|ok|right|fine"))
-_OWN: Final = frozenset(
-    {
-        "oh",
-        "well",
-        "um",
-        "uh",
-        "hm",
-        "hmm",
-        "ah",
-        "so",
-        "and",
-        "then",
-        ",",
-        "my",
-        "answer",
-        "is",
-        "i",
-        "we",
-        "say",
-        "am",
-    }
-)
+_OWN: Final = words("oh well um uh hm hmm ah so and then my answer is i we say am")
 """What may come before a yes that makes a wish somebody's own; "the merchant says yes" does not."""
 _CHANGE: Final = any_of(("make it|that", "change|correct|update it|that|the", "instead", "i meant|mean", "no to|from"))
 _GOODBYE, _SMALL_TALK = any_of(GOODBYE), any_of(SMALL_TALK)
@@ -98,10 +77,8 @@ def going_on(marked: Marked, heard: Context) -> Reading | None:
     found = heard_in(question.name, Said(marked.text, marked, heard.categories, ""))
     if not found.slots or found.problem:
         return None
-    instead = _EITHER & found.slots.keys()
-    slots = {slot: value for slot, value in question.slots.items() if not (instead and slot in _EITHER)}
-    days = {"since", "until"}
-    slots = {slot: value for slot, value in slots.items() if not (days & found.slots.keys() and slot in days)}
+    replaced = {slot for alike in (_EITHER, frozenset(SPAN)) if alike & found.slots.keys() for slot in alike}
+    slots = {slot: value for slot, value in question.slots.items() if slot not in replaced}
     return sure(intent_of(question.name, {**slots, **found.slots}))
 
 

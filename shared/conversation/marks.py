@@ -64,7 +64,7 @@ class Marked(NamedTuple):
 
 def mark(text: str, *, home: str, today: date, expected: bool) -> Marked:
     """home: the tenant's currency. expected: whether our last reply asked for an amount."""
-    text = _DOTS.sub(". ", _PRIVATE.sub("", text).replace("\u2019", "'").replace("\u2018", "'"))
+    text = _DOTS.sub(". ", _straight(_PRIVATE.sub("", text)))
     originals: dict[str, str] = {}
     quoted = [(hit.start(), hit.end()) for hit in _QUOTED.finditer(text)]
     quotes = tuple(_LEAD.sub("", text[start:end]).strip(" `\"'“”„«»>\n\t") for start, end in quoted[:MOST])
@@ -80,7 +80,11 @@ def mark(text: str, *, home: str, today: date, expected: bool) -> Marked:
 
 def without_quotations(text: str) -> str:
     """The writer's own words: what is quoted is left out."""
-    return _QUOTED.sub(" ", text.replace("\u2019", "'").replace("\u2018", "'"))
+    return _QUOTED.sub(" ", _straight(text))
+
+
+def _straight(text: str) -> str:
+    return text.replace("\u2019", "'").replace("\u2018", "'")
 
 
 def _with_marks(text: str, places: list[tuple[int, int]], marks: str, originals: dict[str, str]) -> str:

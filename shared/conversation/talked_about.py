@@ -62,12 +62,11 @@ def _question(before: Intent | None, asked: str, reading: Reading, asking: Seque
     return Kept(before, asked) if before and reading.unsure else Kept()
 
 
-def too_late(text: str, heard: Context, settled: Intent, asked: str) -> Intent | None:
+def too_late(text: str, heard: Context, fresh: Reading, settled: Intent, asked: str) -> Intent | None:
     """What a message would have made of a wish that can no longer be corrected; None when it is about something else.
 
-    heard: as the message is understood without it. asked: what had been asked back about it.
+    heard, fresh: how the message is understood without it. asked: what had been asked back about it.
     """
-    fresh = grammar.read(text, heard=heard)
     if fresh.intents and not grammar.corrects(text):
         return None
     if any(intent.acts and not intent.missing for intent in fresh.intents):

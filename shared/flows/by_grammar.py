@@ -8,13 +8,12 @@ from shared.conversation import grammar, wording
 from shared.conversation.context import WISH
 from shared.conversation.intent import Intent, Reading
 from shared.conversation.talked_about import kept, leaned_on, pending_of, questioned
+from shared.conversation.tools import TALK
 from shared.flows.making_way import Understood, open_cards, status, understood
 from shared.flows.turn import Book, Draft, Still, Turn
 from shared.guard.reasons import REASONS
 from shared.specialists.advisor import Advisor
 from shared.specialists.counsel import Counsel, consult
-
-TALK = ("affirm", "deny", "help", "goodbye", "status")
 
 
 async def drafted(turn: Turn, book: Book, advisors: Mapping[str, Advisor], *, acting: bool = True) -> Draft:

@@ -72,7 +72,7 @@ async def understood(turn: Turn) -> Understood:
             return Understood(reading, gone, wording.replaced(_title(gone[0].card)))
         return await _too_late(turn, reading, reading.revises, held["action_id"])
     if settled is not None:
-        intended = too_late(turn.text, turn.context, intent_in(settled), turn.conversation["asked"])
+        intended = too_late(turn.text, turn.context, reading, intent_in(settled), turn.conversation["asked"])
         if intended is not None:
             return await _too_late(turn, reading, intended, settled["action_id"])
     return Understood(reading)

@@ -63,7 +63,7 @@ def test_a_question_is_talked_about_only_while_a_slot_is_asked_for():
     ],
 )
 def test_what_comes_too_late_is_told_from_what_is_new(text: str, becomes: dict[str, object] | None):
-    intended = too_late(text, HEARD, WHOLE, "")
+    intended = too_late(text, HEARD, read(text, heard=HEARD), WHOLE, "")
     assert (intended and dict(intended.slots)) == (becomes and {"currency": "EUR", **becomes})
 
 
