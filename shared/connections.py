@@ -47,9 +47,9 @@ class Connections:
         self._entra = EntraCredential(client_id=told.azure.client_id, in_azure=told.in_azure)
 
     def store(self, schemas: Schemas) -> DocumentStore:
-        from shared.adapters.embedded.document_store import SqliteDocumentStore
-
         if not self._azure.cosmos_endpoint:
+            from shared.adapters.embedded.document_store import SqliteDocumentStore
+
             return SqliteDocumentStore(self._folder() / "store.db", schemas=schemas, now=self._now)
         from shared.adapters.azure.document_store import CosmosDocumentStore
 
@@ -126,10 +126,10 @@ class Connections:
 
     def backends(self) -> dict[str, ActionBackend]:
         """What carries out effects outside our own store, by the name that the action policy gives it."""
-        from shared.adapters.web.action_backend import HttpActionBackend
-
         if not self._told.bank_url:
             return {}
+        from shared.adapters.web.action_backend import HttpActionBackend
+
         bank = HttpActionBackend(name="bank", base_url=self._told.bank_url, token=self._told.bank_token)
         return {"bank": self.seen(bank, "bank", ("perform", "find", "state_of"))}
 

@@ -13,14 +13,14 @@ from shared.contracts.lanes import FROM_OUTSIDE
 from shared.errors import ConfigurationError
 
 AUTH_MODES = ("dev", "easyauth", "jwt")
-ADDRESSES = ("COSMOS_ENDPOINT", "EVENTGRID_TOPIC_ENDPOINT", "CHECKPOINTS_URL")
 NAMESPACES = ("SERVICEBUS_CONNECTION__fullyQualifiedNamespace", "EVENTHUB_CONNECTION__fullyQualifiedNamespace")
-KEYS = ("COSMOS_KEY", "EVENTGRID_TOPIC_KEY", "CHECKPOINTS_KEY", "SERVICEBUS_CONNECTION", "EVENTHUB_CONNECTION")
 KEY_OF = {  # what an emulator at that address takes
     "COSMOS_ENDPOINT": "COSMOS_KEY",
     "EVENTGRID_TOPIC_ENDPOINT": "EVENTGRID_TOPIC_KEY",
     "CHECKPOINTS_URL": "CHECKPOINTS_KEY",
 }
+ADDRESSES = tuple(KEY_OF)
+KEYS = (*KEY_OF.values(), "SERVICEBUS_CONNECTION", "EVENTHUB_CONNECTION")
 ROLES = ("member", "reviewer", "auditor", "operator")
 
 

@@ -107,7 +107,7 @@ class LaneQueue:
 
     def release_session(self, holder: Holder) -> None:
         """Stop being the holder. The session queues up again behind the others if it has more."""
-        if self._holders.get(holder.session) is holder:
+        if self.holds(holder):
             del self._holders[holder.session]
             if holder.session in self._ready:
                 self._free[holder.session] = None
@@ -134,8 +134,7 @@ class LaneQueue:
 
     def settle(self, lock: Lock) -> bool:
         """The message is done with (completed or dead-lettered). False: the lock was lost, nothing has changed."""
-        held = self._held.get(lock.sequence)
-        if held is None or held.token != lock.token:
+        if not self.locks(lock):
             return False
         del self._held[lock.sequence]
         del self._counts[lock.sequence]
@@ -146,8 +145,7 @@ class LaneQueue:
 
         counted: false for one that nobody has looked at: this hand-out is not counted.
         """
-        held = self._held.get(lock.sequence)
-        if held is None or held.token != lock.token:
+        if not self.locks(lock):
             return False
         del self._held[lock.sequence]
         if not counted:
@@ -166,12 +164,11 @@ class LaneQueue:
 
     def renew(self, lock: Lock, now: float) -> bool:
         """Hold the message, and its session, for another lock's length. False: too late."""
-        held = self._held.get(lock.sequence)
-        if held is None or held.token != lock.token:
+        if not self.locks(lock):
             return False
-        held.until = now + self._lock_seconds
+        until = self._held[lock.sequence].until = now + self._lock_seconds
         if (holder := self._holders.get(lock.session)) is not None:
-            holder.until = held.until
+            holder.until = until
         return True
 
     def expire(self, now: float) -> tuple[list[Lock], bool]:

@@ -8,34 +8,28 @@ from typing import Any, cast
 
 from shared.adapters.azure.cosmos_charges import counted
 from shared.ports.language_model import LanguageModel, ModelReply, ModelRequest, Said
-from shared.ports.tracer import Attributes, Kind, Tracer
-
-STORE = ("read", "read_many", "query", "due", "commit", "purge")
-BUS = ("send",)
-PUBLISHER = ("publish",)
-CHECKPOINTS = ("append", "latest", "all")
-BACKEND = ("perform", "find", "state_of", "ping")
+from shared.ports.tracer import Attributes, Tracer
 
 
-def traced[P](port: P, tracer: Tracer, name: str, methods: Sequence[str], *, kind: Kind = "client") -> P:
+def traced[P](port: P, tracer: Tracer, name: str, methods: Sequence[str]) -> P:
     """`port` with a span `<name> <method>` around each call of one of `methods`; all else is its own."""
-    return cast(P, _Traced(port, tracer, name, methods, kind))
+    return cast(P, _Traced(port, tracer, name, methods))
 
 
 class _Traced:
-    def __init__(self, port: Any, tracer: Tracer, name: str, methods: Sequence[str], kind: Kind) -> None:
+    def __init__(self, port: Any, tracer: Tracer, name: str, methods: Sequence[str]) -> None:
         self._port = port
         for method in methods:
-            setattr(self, method, _spanned(getattr(port, method), tracer, f"{name} {method}", kind))
+            setattr(self, method, _spanned(getattr(port, method), tracer, f"{name} {method}"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._port, name)
 
 
-def _spanned(call: Callable[..., Awaitable[Any]], tracer: Tracer, name: str, kind: Kind) -> Callable[..., Any]:
+def _spanned(call: Callable[..., Awaitable[Any]], tracer: Tracer, name: str) -> Callable[..., Any]:
     @wraps(call)
     async def spanned(*args: Any, **kwargs: Any) -> Any:
-        with tracer.span(name, kind=kind) as span, counted() as charges:
+        with tracer.span(name, kind="client") as span, counted() as charges:
             try:
                 return await call(*args, **kwargs)
             finally:
